@@ -1,0 +1,78 @@
+"""Configuration -> objects: the one place where names and sizes become modules."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from hybrid.data.collation import Collator
+from hybrid.data.prompt import answer_text
+from hybrid.data.sample import Sample
+from hybrid.errors import CheckpointError
+from hybrid.mllm import Positions, load_hf_config, load_model, load_processor
+from hybrid.model import JointBranch, PoseGroundedMLLM
+from hybrid.modules.instruction import InstructionModule
+from hybrid.schema import MLLMConfig, TrainConfig
+from hybrid.tiny import build_tiny
+
+
+def tiny_texts(samples: Iterable[Sample]) -> list[str]:
+    """What the toy model's tokenizer is trained on: questions, options and answers, each once, sorted."""
+    texts = set()
+    for sample in samples:
+        texts |= {sample.question, *(sample.options or ())}
+        if sample.kind != "hidden":
+            texts.add(answer_text(sample, "text"))
+    return sorted(texts)
+
+
+def resolve_mllm(config: TrainConfig, samples: Iterable[Sample]) -> MLLMConfig:
+    """The MLLM's configuration with `tiny` replaced by the folder of a toy model, built when it is not there.
+
+    The folder's name holds a hash of sizes, seed and texts: runs that agree on these start from the same weights.
+    """
+    if config.mllm.path != "tiny":
+        return config.mllm
+    texts = tiny_texts(samples)
+    key = json.dumps([asdict(config.mllm.tiny), config.seed, texts])
+    folder = Path(config.output) / f"tiny_mllm_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    return replace(config.mllm, path=str(build_tiny(folder, texts, config.mllm.tiny, config.seed)))
+
+
+def build(config: TrainConfig, samples: Iterable[Sample]) -> tuple[PoseGroundedMLLM, Collator]:
+    """The model and its collator; `samples` are the training samples (only `mllm.path=tiny` reads them)."""
+    mllm_config = resolve_mllm(config, samples)
+    positions = Positions(load_hf_config(mllm_config))
+    collator = Collator(load_processor(mllm_config), positions, config.fusion, config.encoder.layout)
+    mllm = load_model(mllm_config)
+    joints = None
+    if config.fusion.mode != "none":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            embedding = mllm.get_input_embeddings().weight
+            joints = JointBranch(config.encoder, config.fusion, config.encoder.layout, embedding)
+    return PoseGroundedMLLM(mllm, joints), collator
+
+
+def read_checkpoint(path: Path) -> dict:
+    """A checkpoint's contents, without unpickling foreign objects. Raises CheckpointError."""
+    if not path.is_file():
+        raise CheckpointError(f"expected a checkpoint at {path}, found none: train first, or give test.checkpoint=PATH")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises pickle, zip and runtime errors for foreign files
+        reason = " ".join(str(error).split())[:160]
+        raise CheckpointError(
+            f"{path} is no checkpoint of tensors and plain values, it was not loaded: {reason}"
+        ) from error
+
+
+def load_weights(module: InstructionModule, path: Path) -> None:
+    """Put a checkpoint's weights into `module`. Raises CheckpointError."""
+    state = read_checkpoint(path).get("state_dict")
+    if state is None:
+        raise CheckpointError(f"expected a training checkpoint with a state_dict in {path}, found none")
+    module.load_state_dict(state)

@@ -1,0 +1,1 @@
+"""Samples, collation and data modules."""

@@ -1,0 +1,239 @@
+"""Clips behind samples: what is read from disk, and the rows that training and testing make of them.
+
+Frames are decoded once into a cache folder (one .npy a clip) where data.cache is set. Skeletons are put on the
+clip's own clock at data.pose_fps, denser than the frames. A missing file is an error, never an empty input.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import Dataset, Sampler
+
+from hybrid.data.collation import Branch, Row
+from hybrid.data.prompt import answer_text, option_texts, question_text
+from hybrid.data.sample import Sample
+from hybrid.errors import DataError
+from hybrid.schema import DataConfig, FusionConfig
+from skeleton.layouts import get_layout
+from skeleton.record import Skeleton
+from skeleton.transforms import resample
+from skeleton.video import Frames, sample_frames
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One stretch of a video and its skeleton, with all questions about it."""
+
+    video: str | None
+    skeleton: str | None
+    start: float
+    end: float
+    samples: tuple[Sample, ...]
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+def group_clips(samples: Sequence[Sample]) -> list[Clip]:
+    """Samples of the same stretch of the same files become one clip; order of first appearance."""
+    groups: dict[tuple, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault((sample.video, sample.skeleton, sample.start, sample.end), []).append(sample)
+    return [Clip(*key, tuple(members)) for key, members in groups.items()]
+
+
+class ClipReader:
+    """Reads the frames and the skeleton of a clip as the configuration wants them."""
+
+    def __init__(self, data: DataConfig, layout: str):
+        self.data = data
+        self.layout = get_layout(layout)
+        self.body = lru_cache(maxsize=4096)(self._body)
+
+    def frames(self, clip: Clip) -> Frames | None:
+        """data.frames RGB frames at the middles of equal parts of the clip; None without a video."""
+        if clip.video is None:
+            return None
+        size = (self.data.size, self.data.size)
+        if self.data.cache is None:
+            return sample_frames(clip.video, clip.start, clip.end, self.data.frames, size=size)
+        times = clip.start + (np.arange(self.data.frames) + 0.5) * clip.seconds / self.data.frames
+        stored = self._cached(clip)
+        if not stored.is_file():
+            images = sample_frames(clip.video, clip.start, clip.end, self.data.frames, size=size).images
+            stored.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=stored.parent, delete=False) as file:
+                np.save(file, images)
+            os.replace(file.name, stored)
+        return Frames(np.load(stored), times)
+
+    def _cached(self, clip: Clip) -> Path:
+        path = Path(clip.video)
+        if not path.is_file():
+            raise DataError(f"expected the video {path}, found no such file: check the sample's path")
+        facts = (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns)
+        key = repr((facts, clip.start, clip.end, self.data.frames, self.data.size))
+        return Path(self.data.cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
+
+    def skeleton(self, clip: Clip, seconds: float | None = None) -> Skeleton | None:
+        """The clip's skeleton on a clock from 0 at data.pose_fps, cut to `seconds`; None without one.
+
+        Raises DataError when its layout is not the one that the encoder was built for.
+        """
+        if clip.skeleton is None:
+            return None
+        return self.body(clip.skeleton, clip.start, clip.start + min(clip.seconds, seconds or clip.seconds))
+
+    def _body(self, path: str, start: float, end: float) -> Skeleton:
+        skeleton = Skeleton.load(path)
+        if skeleton.layout != self.layout.name:
+            raise DataError(
+                f"expected a skeleton of layout {self.layout.name} in {path}, found {skeleton.layout}: "
+                "convert it with skeleton.layouts.convert or set encoder.layout"
+            )
+        skeleton = resample(skeleton, start, end, self.data.pose_fps)
+        return replace(skeleton, timestamps=skeleton.timestamps - start)
+
+    def row(self, clip: Clip, branches: tuple[Branch, ...]) -> Row:
+        """The clip with both modalities and these questions."""
+        return Row(self.frames(clip), self.skeleton(clip), clip.seconds, branches)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A training example: which clip, and the seed of all that is drawn for it."""
+
+    clip: int
+    seed: tuple[int, ...]
+
+
+class TrainingRows(Dataset):
+    """Draws -> rows: some questions of the clip with their answers, either modality dropped at random."""
+
+    def __init__(self, clips: list[Clip], reader: ClipReader, fusion: FusionConfig):
+        self.clips, self.reader, self.fusion = clips, reader, fusion
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, draw: Draw) -> Row:
+        rng = np.random.default_rng(draw.seed)
+        clip, data = self.clips[draw.clip], self.reader.data
+        known = [sample for sample in clip.samples if sample.kind != "hidden"]
+        count = min(data.questions_per_sequence, len(known))
+        chosen = [known[i] for i in rng.permutation(len(known))[:count]]
+        form = data.answer_format
+        branches = tuple(Branch(question_text(s, form), (answer_text(s, form),)) for s in chosen)
+        row, chance = self.reader.row(clip, branches), rng.random()
+        if chance < self.fusion.dropout_pose:
+            return replace(row, skeleton=None)
+        if chance < self.fusion.dropout_pose + self.fusion.dropout_video:
+            return replace(row, frames=None)
+        return row
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """Batches keyed by seed, epoch and step, so that training resumed at `start` draws what it would have drawn.
+
+    `rank` of `ranks` takes its share of every batch. The length is that of the whole training.
+    """
+
+    def __init__(self, clips: int, batch_size: int, steps: int, seed: int, rank: int = 0, ranks: int = 1):
+        if clips == 0:
+            raise DataError("expected at least one training clip with an answer, found none: check data.train")
+        self.clips, self.batch_size, self.steps, self.seed = clips, batch_size, steps, seed
+        self.rank, self.ranks = rank, ranks
+        self.start = 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        epoch, order = -1, np.empty(0, dtype=int)
+        for step in range(self.start, self.steps):
+            batch = []
+            for place in range(self.rank, self.batch_size * self.ranks, self.ranks):
+                number = step * self.batch_size * self.ranks + place
+                if number // self.clips != epoch:
+                    epoch = number // self.clips
+                    order = np.random.default_rng((self.seed, epoch)).permutation(self.clips)
+                batch.append(Draw(int(order[number % self.clips]), (self.seed, epoch, step, place)))
+            yield batch
+
+
+PROBES = ("none", "shuffle", "no_video", "text_only")
+
+
+@dataclass(frozen=True)
+class EvalBatch:
+    """Rows of one kind (`choose`: score the options; `write`: generate; `validate`: score options, or the truth where
+    there are none) and the samples they hold, in order."""
+
+    kind: str
+    rows: list[Row]
+    samples: list[Sample]
+
+
+class ValidationRows(Dataset):
+    """Validation batches: all questions of a clip in one row, with their options, or the truth where there are none."""
+
+    def __init__(self, clips: list[Clip], reader: ClipReader, batch_size: int):
+        self.clips, self.reader, self.batch_size = clips, reader, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.clips) // self.batch_size)
+
+    def __getitem__(self, index: int) -> EvalBatch:
+        rows, asked, form = [], [], self.reader.data.answer_format
+        for clip in self.clips[index * self.batch_size : (index + 1) * self.batch_size]:
+            samples = [sample for sample in clip.samples if sample.kind != "hidden"]
+            texts = [option_texts(s, form) or (answer_text(s, form),) for s in samples]
+            branches = tuple(Branch(question_text(s, form), t) for s, t in zip(samples, texts, strict=True))
+            rows.append(self.reader.row(clip, branches))
+            asked += samples
+        return EvalBatch("validate", rows, asked)
+
+
+class EvalRows(Dataset):
+    """Test batches: options of all multiple choices of a clip in one row, other questions a row each.
+
+    `probe` withholds the pose (none), the video (no_video) or both (text_only), or gives each clip the pose of the
+    clip half a list away (shuffle).
+    """
+
+    def __init__(self, clips: list[Clip], reader: ClipReader, batch_size: int, probe: str | None = None):
+        self.clips, self.reader, self.probe = clips, reader, probe
+        choose, write = [], []
+        for number, clip in enumerate(clips):
+            choices = [sample for sample in clip.samples if sample.options is not None]
+            choose += [(number, choices)] if choices else []
+            write += [(number, [sample]) for sample in clip.samples if sample.options is None]
+        self.batches = [
+            (kind, parts[i : i + batch_size])
+            for kind, parts in (("choose", choose), ("write", write))
+            for i in range(0, len(parts), batch_size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> EvalBatch:
+        kind, parts = self.batches[index]
+        rows = [self.row(number, samples) for number, samples in parts]
+        return EvalBatch(kind, rows, [sample for _, samples in parts for sample in samples])
+
+    def row(self, number: int, samples: list[Sample]) -> Row:
+        clip, form = self.clips[number], self.reader.data.answer_format
+        branches = tuple(Branch(question_text(s, form), option_texts(s, form)) for s in samples)
+        seen = self.probe not in ("no_video", "text_only")
+        felt = self.probe not in ("none", "text_only")
+        donor = self.clips[(number + len(self.clips) // 2) % len(self.clips)] if self.probe == "shuffle" else clip
+        frames = self.reader.frames(clip) if seen else None
+        return Row(frames, self.reader.skeleton(donor, clip.seconds) if felt else None, clip.seconds, branches)

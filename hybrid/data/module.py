@@ -1,0 +1,116 @@
+"""The Lightning data module: samples from JSONL files, batches for one model."""
+
+from functools import partial
+
+import numpy as np
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from hybrid.data.clips import (
+    Clip,
+    ClipReader,
+    EvalBatch,
+    EvalRows,
+    StepSampler,
+    TrainingRows,
+    ValidationRows,
+    group_clips,
+)
+from hybrid.data.collation import Batch, Collator
+from hybrid.data.sample import Sample, read_samples
+from hybrid.errors import ConfigError
+from hybrid.schema import TrainConfig
+
+
+def load(paths: list[str], key: str) -> list[Sample]:
+    """Samples of all files. Raises ConfigError when the key is empty."""
+    if not paths:
+        raise ConfigError(f"expected JSONL files in {key}, found none: give {key}=[FILE.jsonl]")
+    return [sample for path in paths for sample in read_samples(path)]
+
+
+def split_clips(clips: list[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:
+    """Train and validation clips; all clips of one video fall on one side."""
+    videos = sorted({clip.video or clip.skeleton or "" for clip in clips})
+    chosen = np.random.default_rng((seed, 1)).permutation(len(videos))[: round(fraction * len(videos))]
+    held = {videos[i] for i in chosen}
+    inside = [(clip.video or clip.skeleton or "") in held for clip in clips]
+    return [c for c, val in zip(clips, inside, strict=True) if not val], [
+        c for c, val in zip(clips, inside, strict=True) if val
+    ]
+
+
+def thin(clips: list[Clip], samples: int | None) -> list[Clip]:
+    """Evenly spaced clips that hold about `samples` samples; all for None."""
+    total = sum(len(clip.samples) for clip in clips)
+    if samples is None or samples >= total:
+        return clips
+    count = max(1, round(len(clips) * samples / total))
+    return [clips[i] for i in np.linspace(0, len(clips) - 1, count).round().astype(int)]
+
+
+class ClipData(LightningDataModule):
+    """Training batches keyed by step; validation and test batches of rows with all options."""
+
+    def __init__(self, config: TrainConfig, collator: Collator):
+        super().__init__()
+        self.config, self.collator = config, collator
+        self.reader = ClipReader(config.data, config.encoder.layout)
+        self.start_step = 0
+
+    def setup(self, stage: str) -> None:
+        data = self.config.data
+        if stage in ("fit", "validate"):
+            clips = group_clips(load(data.train, "data.train"))
+            if data.val:
+                self.train_clips, val = clips, group_clips(load(data.val, "data.val"))
+            else:
+                self.train_clips, val = split_clips(clips, data.validation_fraction, self.config.seed)
+            self.val_clips = thin(val, self.config.train.val_samples)
+
+    def loader(self, dataset, collate, **options) -> DataLoader:
+        workers = self.config.data.workers
+        return DataLoader(
+            dataset,
+            collate_fn=collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=False,
+            **options,
+        )
+
+    def train_dataloader(self) -> DataLoader:
+        train, trainer = self.config.train, self.trainer
+        sampler = StepSampler(
+            len(self.train_clips),
+            train.batch_size,
+            train.steps * train.accumulate,
+            self.config.seed,
+            trainer.global_rank,
+            trainer.world_size,
+        )
+        sampler.start = self.start_step * train.accumulate
+        dataset = TrainingRows(self.train_clips, self.reader, self.config.fusion)
+        return self.loader(dataset, self.collator, batch_sampler=sampler)
+
+    def val_dataloader(self) -> DataLoader | list:
+        if not self.val_clips:
+            return []
+        rows = ValidationRows(self.val_clips, self.reader, self.config.test.batch_size)
+        return self.loader(rows, partial(collate_eval, self.collator), batch_size=None)
+
+    def eval_loader(self, clips: list[Clip], probe: str | None) -> DataLoader:
+        """Batches (EvalBatch, Batch) of `clips` under a probe."""
+        rows = EvalRows(clips, self.reader, self.config.test.batch_size, probe)
+        return self.loader(rows, partial(collate_eval, self.collator), batch_size=None)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"step": self.trainer.global_step}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.start_step = state_dict["step"]
+
+
+def collate_eval(collator: Collator, batch: EvalBatch) -> tuple[EvalBatch, Batch]:
+    """Generation pads on the left."""
+    return batch, collator(batch.rows, left=batch.kind == "write")

@@ -1,0 +1,26 @@
+"""The exceptions of the product.
+
+Each message is one sentence: what was expected, what was found, what to do. Tools catch `HybridError`, print
+that sentence and end with a nonzero status; anything else is a fault of the program and keeps its traceback.
+Errors about videos and skeletons come from `skeleton.errors`.
+"""
+
+
+class HybridError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(HybridError, ValueError):
+    """A configuration that names unknown keys, holds values of a wrong type or contradicts itself."""
+
+
+class DataError(HybridError, ValueError):
+    """A sample, prediction or data file that cannot be used as it is."""
+
+
+class ModelError(HybridError, RuntimeError):
+    """A model that cannot be loaded or is used against its contract."""
+
+
+class CheckpointError(HybridError, RuntimeError):
+    """A checkpoint that is missing, unsafe or belongs to another model."""

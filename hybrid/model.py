@@ -1,0 +1,122 @@
+"""PoseGroundedMLLM: a graph encoder and a video MLLM, joined at the input embeddings.
+
+A plain module: batch in, logits at answer places, scores of answers, or text out. The surprising choices:
+- In mode `none` nothing is built besides the MLLM, and its outputs are the base model's, bit for bit.
+- A frozen vision tower or encoder stays in eval mode through `train()`. Decoder layers go to train mode even when
+  frozen, else gradient checkpointing and LoRA dropout would switch off.
+- With anchoring the vision tower runs once; its output is sampled at the limbs and handed to the MLLM.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from fusion.anchoring import Anchor
+from fusion.injection import joint_tokens_in
+from fusion.placement import tree_mask
+from fusion.projector import Projector
+from fusion.tokens import LimbTokens
+from hybrid.data.collation import Batch
+from hybrid.mllm import reuse_video_features, video_features, vision_tower
+from hybrid.schema import EncoderConfig, FusionConfig
+from skeleton.encoders import build_encoder
+from skeleton.layouts import get_layout
+
+
+class JointBranch(nn.Module):
+    """Skeletons -> tokens in the MLLM's width: encoder, limb tokens, projector, anchor."""
+
+    def __init__(self, encoder: EncoderConfig, fusion: FusionConfig, layout: str, embedding: Tensor):
+        super().__init__()
+        width = embedding.shape[1]
+        self.encoder = build_encoder(
+            encoder.name,
+            layout=layout,
+            width=encoder.width,
+            depth=encoder.depth,
+            stride=encoder.stride,
+            streams=tuple(encoder.streams),
+            graph=encoder.graph,
+        )
+        limbs = torch.tensor(get_layout(layout).limb_index)
+        self.tokens = LimbTokens(self.encoder.width, limbs, fusion.max_persons)
+        self.projector = Projector(self.encoder.width, width, embedding.float().square().mean().sqrt().item())
+        self.anchor = Anchor(width) if fusion.anchor else None
+
+    def forward(self, batch: Batch, volumes: list[Tensor] | None) -> tuple[Tensor, Tensor]:
+        """Tokens [B, N, width] and their mask [B, N]; volumes: of the rows with video, in order (anchoring only)."""
+        tokens = self.tokens(self.encoder(batch.body), batch.body, batch.plan)
+        added = None
+        if self.anchor is not None:
+            given = iter(volumes or [])
+            by_row = [next(given).float() if video else None for video in batch.with_video.tolist()]
+            fractions = tokens.times / batch.seconds[:, None]
+            added = self.anchor(by_row, tokens.points, tokens.placed, fractions)
+        return self.projector(tokens.features, added), tokens.mask
+
+
+class PoseGroundedMLLM(nn.Module):
+    """`mllm` with joint tokens from `joints`; `joints` is None in mode none."""
+
+    def __init__(self, mllm: PreTrainedModel, joints: JointBranch | None):
+        super().__init__()
+        self.mllm = mllm
+        self.joints = joints
+
+    def train(self, mode: bool = True) -> "PoseGroundedMLLM":
+        super().train(mode)
+        for part in (vision_tower(self.mllm), self.joints):
+            if part is not None and not any(parameter.requires_grad for parameter in part.parameters()):
+                part.eval()
+        return self
+
+    @contextmanager
+    def fused(self, batch: Batch) -> Iterator[None]:
+        """Within the block, a pass of `self.mllm` over the batch's prompt sees its joint tokens."""
+        with ExitStack() as stack:
+            if self.joints is not None:
+                volumes = None
+                if self.joints.anchor is not None and batch.media:
+                    output, volumes = video_features(self.mllm, batch.media)
+                    stack.enter_context(reuse_video_features(self.mllm, output))
+                tokens, mask = self.joints(batch, volumes)
+                embedding = self.mllm.get_input_embeddings()
+                stack.enter_context(joint_tokens_in(embedding, tokens, mask, batch.placeholders))
+            yield
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Log-probabilities [n] of the batch's n answer tokens."""
+        places, index = torch.unique(batch.sources, return_inverse=True)
+        attention = batch.attention_mask if batch.until is None else tree_mask(batch.until, self.mllm.dtype)
+        with self.fused(batch):
+            logits = self.mllm(
+                input_ids=batch.input_ids,
+                attention_mask=attention,
+                position_ids=batch.position_ids,
+                logits_to_keep=places,
+                use_cache=False,
+                **batch.media,
+            ).logits
+        # [B, places, words] -> [n, words]: the answer places only
+        chosen = logits[batch.rows, index].float()
+        return chosen.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
+
+    def score(self, batch: Batch) -> Tensor:
+        """Log-likelihoods [num_answers] of the batch's answers, the end of the answer included."""
+        return torch.zeros(batch.num_answers, device=batch.targets.device).index_add(0, batch.answers, self(batch))
+
+    def generate(self, batch: Batch, max_new_tokens: int) -> Tensor:
+        """New token ids [B, <= max_new_tokens], greedy. The batch is padded on the left, one question a row."""
+        with self.fused(batch):
+            ids = self.mllm.generate(
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
+                position_ids=batch.position_ids,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                **batch.media,
+            )
+        return ids[:, batch.input_ids.shape[1] :]

@@ -1,0 +1,1 @@
+"""LightningModules: thin, one step each; networks and losses live elsewhere."""

@@ -1,0 +1,200 @@
+"""Every key of the product's configuration, with its default and what it means.
+
+`tools/train.py` and `tools/test.py` share `TrainConfig`; a new key is one line here. `check()` methods hold
+the contradictions between keys, each naming both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hybrid.config import field
+from hybrid.errors import ConfigError
+
+
+def _demand(holds: bool, message: str) -> None:
+    if not holds:
+        raise ConfigError(message)
+
+
+@dataclass
+class TinyConfig:
+    """Sizes of the small model of a real class that `mllm.path=tiny` builds."""
+
+    width: int = field("hidden width of the language model", 128)
+    layers: int = field("decoder layers", 4)
+    heads: int = field("attention heads; divides the width", 4)
+    vision_width: int = field("hidden width of the vision tower", 64)
+    vision_layers: int = field("layers of the vision tower", 2)
+    patch_size: int = field("side of a vision patch in pixels; two by two patches make a visual token", 14)
+    vocabulary: int = field("words of the tokenizer, at most", 1024)
+    initializer_range: float = field("standard deviation of the random weights", 0.05)
+
+    def check(self) -> None:
+        _demand(
+            self.width % self.heads == 0,
+            "expected mllm.tiny.width to be a multiple of mllm.tiny.heads, "
+            f"found {self.width} and {self.heads}",
+        )
+
+
+@dataclass
+class MLLMConfig:
+    """The video language model."""
+
+    path: str = field("hub name or folder of a Hugging Face video MLLM, or tiny", "tiny")
+    dtype: str = field("of the frozen weights", "auto", choices=["auto", "float32", "bfloat16", "float16"])
+    revision: str | None = field("commit or tag on the hub", None)
+    trust_remote_code: bool = field("run model code from the hub", False)
+    freeze_vision: bool = field("leave the vision tower as it is", True)
+    freeze_language: bool = field("leave the language model as it is, except for LoRA", True)
+    lora_rank: int = field("rank of the LoRA adapters of the language model; 0 for none", 0)
+    tiny: TinyConfig = field("sizes when path is tiny", TinyConfig)
+
+    def check(self) -> None:
+        _demand(
+            self.lora_rank == 0 or self.freeze_language,
+            f"expected mllm.freeze_language=true with LoRA, found false and mllm.lora_rank={self.lora_rank}; "
+            "set one of them",
+        )
+
+
+@dataclass
+class EncoderConfig:
+    """The network over joints."""
+
+    name: str = field("one of skeleton.encoders.ENCODERS", "stgcnpp")
+    layout: str = field("joints of the skeletons", "coco17")
+    width: int = field("channels of its features", 64)
+    depth: int = field("blocks", 4)
+    stride: int = field("skeleton rows for one row of features", 8)
+    streams: list[str] = field(
+        "what it sees of the joints",
+        ["joint", "motion", "position"],
+        choices=["joint", "bone", "motion", "position"],
+    )
+    graph: str = field("how the graph is computed", "dense", choices=["dense", "pyg"])
+
+
+@dataclass
+class FusionConfig:
+    """How a body enters the language model."""
+
+    mode: str = field("none leaves the model as it is", "tokens", choices=["none", "tokens"])
+    granularity: str = field("what one joint token stands for", "limb", choices=["limb"])
+    bin_seconds: float = field("seconds of one joint token", 0.25)
+    max_persons: int = field("persons that get tokens, the best visible first", 3)
+    max_tokens: int = field("joint tokens of a clip, at most; longer bins are used to stay below", 512)
+    position: str = field("position ids of joint tokens", "time", choices=["time", "text"])
+    anchor: bool = field("add visual features at the joints' positions", False)
+    dropout_pose: float = field("share of training samples without pose", 0.1)
+    dropout_video: float = field("share of training samples without video", 0.1)
+
+    def check(self) -> None:
+        both = f"found {self.dropout_pose} and {self.dropout_video}"
+        _demand(
+            min(self.dropout_pose, self.dropout_video) >= 0 and self.dropout_pose + self.dropout_video <= 1,
+            f"expected fusion.dropout_pose and fusion.dropout_video to share at most 1, {both}",
+        )
+        _demand(
+            self.mode != "none" or not self.anchor,
+            "expected fusion.anchor=false with fusion.mode=none, found true: no joint tokens to anchor",
+        )
+
+
+@dataclass
+class DataConfig:
+    """Samples and how clips are read."""
+
+    train: list[str] = field("JSONL files of training samples", [])
+    val: list[str] = field("JSONL files of validation samples", [])
+    test: list[str] = field("JSONL files of test samples", [])
+    frames: int = field("video frames of a clip", 8)
+    size: int = field("side of a frame in pixels", 112)
+    pose_fps: float = field("skeleton rows a second", 24.0)
+    questions_per_sequence: int = field("training questions of one clip that share a sequence", 1)
+    answer_format: str = field(
+        "what the model writes for a multiple choice", "text", choices=["text", "letter"]
+    )
+    workers: int = field("processes that load samples", 0)
+    cache: str | None = field("folder of decoded frames; null decodes every time", None)
+    validation_fraction: float = field("share of the training clips held out when data.val is empty", 0.0)
+
+    def check(self) -> None:
+        fraction = self.validation_fraction
+        _demand(0 <= fraction < 1, f"expected data.validation_fraction in [0, 1), found {fraction}")
+        _demand(
+            fraction == 0 or not self.val,
+            f"expected data.val or data.validation_fraction, found {self.val} and {fraction}; drop one",
+        )
+
+
+@dataclass
+class OptimConfig:
+    """Training."""
+
+    steps: int = field("optimizer steps", 1000)
+    batch_size: int = field("sequences of one device and pass", 8)
+    accumulate: int = field("passes of one step", 1)
+    lr: float = field("peak learning rate", 1e-3)
+    encoder_lr: float | None = field("peak learning rate of the encoder; null takes train.lr", None)
+    weight_decay: float = field("of matrices, not of norms and biases", 0.05)
+    warmup: int = field("steps until the peak learning rate", 50)
+    grad_clip: float = field("norm of the gradient, at most; 0 for no limit", 1.0)
+    val_every: int = field("steps between validations; 0 for none", 200)
+    val_samples: int | None = field("validation samples, evenly spaced; null takes all", 256)
+    precision: str = field("of the passes", "32-true", choices=["32-true", "bf16-mixed", "16-mixed"])
+    devices: int = field("processes, one for each GPU", 1)
+    resume: str | None = field("checkpoint to go on from", None)
+    event_loss: float = field("weight of the encoder's own event prediction", 0.0)
+
+    def check(self) -> None:
+        _demand(
+            self.warmup < max(self.steps, 1),
+            f"expected train.warmup below train.steps, found {self.warmup} and {self.steps}",
+        )
+
+
+@dataclass
+class TestConfig:
+    """Testing."""
+
+    __test__ = False  # a name that pytest would collect
+
+    checkpoint: str = field("best, last or a path", "best")
+    probes: list[str] = field(
+        "counterfactual runs beside the plain one",
+        ["none", "shuffle"],
+        choices=["none", "shuffle", "no_video", "text_only"],
+    )
+    batch_size: int = field("samples of one pass", 16)
+    score_only: bool = field("score the predictions of the run folder again, without a model", False)
+    max_new_tokens: int = field("length of a generated answer, at most", 32)
+    samples: int | None = field("test samples, evenly spaced; null takes all", None)
+
+
+@dataclass
+class TrainConfig:
+    """What tools/train.py and tools/test.py read."""
+
+    name: str = field("the run folder is output/name", "run")
+    seed: int = field("of everything that is drawn", 0)
+    output: str = field("folder of run folders", "runs")
+    mllm: MLLMConfig = field("the video language model", MLLMConfig)
+    encoder: EncoderConfig = field("the network over joints", EncoderConfig)
+    fusion: FusionConfig = field("how a body enters the language model", FusionConfig)
+    data: DataConfig = field("samples and how clips are read", DataConfig)
+    train: OptimConfig = field("training", OptimConfig)
+    test: TestConfig = field("testing", TestConfig)
+
+    def check(self) -> None:
+        tiny, size = self.mllm.tiny, self.data.size
+        _demand(
+            self.mllm.path != "tiny" or size % (2 * tiny.patch_size) == 0,
+            f"expected data.size to be a multiple of twice mllm.tiny.patch_size, found {size} and "
+            f"{tiny.patch_size}; take {max(1, size // (2 * tiny.patch_size)) * 2 * tiny.patch_size}",
+        )
+        _demand(
+            self.fusion.mode != "none" or self.train.event_loss == 0,
+            f"expected train.event_loss=0 with fusion.mode=none, found {self.train.event_loss}: no encoder",
+        )

@@ -1,0 +1,1 @@
+"""Answers parsed strictly, scored against the truth, and shown."""

@@ -1,0 +1,101 @@
+"""Training of one run: build, fit, leave checkpoints and curves in the run folder."""
+
+import torch
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+
+from hybrid.build import build, read_checkpoint
+from hybrid.config import config_hash
+from hybrid.data.module import ClipData, load
+from hybrid.errors import CheckpointError
+from hybrid.loggers import make_loggers
+from hybrid.modules.instruction import InstructionModule
+from hybrid.run_folder import RunFolder, commit
+from hybrid.schema import TrainConfig
+
+
+def resume_from(config: TrainConfig, folder: RunFolder) -> tuple[str | None, int]:
+    """The checkpoint to go on from and its step. `auto` takes the run's last one, if there is one."""
+    choice = config.train.resume
+    if choice is None:
+        return None, 0
+    path = folder.checkpoint("last" if choice == "auto" else choice)
+    if choice == "auto" and not path.is_file():
+        return None, 0
+    state = read_checkpoint(path)
+    if "loops" not in state:
+        raise CheckpointError(
+            f"expected a training checkpoint with its loop in {path}, found none: give another train.resume"
+        )
+    return str(path), state["global_step"]
+
+
+def make_trainer(config: TrainConfig, folder: RunFolder, step: int, callbacks: list, **options) -> Trainer:
+    """A Trainer with this run's precision, devices and loggers."""
+    return Trainer(
+        default_root_dir=folder.path,
+        precision=config.train.precision,
+        devices=config.train.devices,
+        accelerator="auto",
+        logger=make_loggers(folder, step),
+        callbacks=[*callbacks, TQDMProgressBar(refresh_rate=10)],
+        enable_model_summary=False,
+        **options,
+    )
+
+
+def describe(config: TrainConfig, model: torch.nn.Module, data: ClipData) -> str:
+    """What runs: version, sizes, tokens of a clip, parameters."""
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in model.parameters())
+    batch = data.collator([data.reader.row(clip, ()) for clip in data.train_clips[:8]])
+    joints = batch.placeholders.sum(1).float().mean()
+    return "\n".join(
+        [
+            f"run {config.name}: configuration {config_hash(config)}, commit {commit() or 'unknown'}",
+            f"{len(data.train_clips)} training clips, {sum(len(c.samples) for c in data.train_clips)} questions; "
+            f"{len(data.val_clips)} validation clips",
+            f"{trainable:,} of {total:,} parameters train; a prompt has about {batch.input_ids.shape[1]} tokens "
+            f"before the question, {joints:.0f} of them joint tokens",
+        ]
+    )
+
+
+def train(config: TrainConfig) -> RunFolder:
+    """Train one run, or go on with it; returns its folder."""
+    seed_everything(config.seed, verbose=False)
+    folder = RunFolder.create(config.output, config.name)
+    checkpoint, step = resume_from(config, folder)
+    model, collator = build(config, load(config.data.train, "data.train"))
+    module, data = InstructionModule(model, config.train), ClipData(config, collator)
+    data.setup("fit")
+    print(describe(config, model, data), flush=True)
+    folder.describe(config)
+    every = min(config.train.val_every or config.train.steps, config.train.steps)
+    validates = bool(data.val_clips) and config.train.val_every > 0
+    best = ModelCheckpoint(
+        folder.checkpoints,
+        filename="best",
+        monitor="val/loss" if validates else None,
+        save_last=True,
+        enable_version_counter=False,
+        every_n_train_steps=None if validates else every,
+        save_on_train_epoch_end=False,
+    )
+    trainer = make_trainer(
+        config,
+        folder,
+        step,
+        [best, LearningRateMonitor("step")],
+        max_steps=config.train.steps,
+        max_epochs=-1,
+        accumulate_grad_batches=config.train.accumulate,
+        gradient_clip_val=config.train.grad_clip or None,
+        val_check_interval=every * config.train.accumulate if validates else None,
+        limit_val_batches=1.0 if validates else 0,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    return folder

@@ -1,0 +1,1 @@
+"""What a body does: records, layouts, extraction, graphs, encoders, events. No language model lives here."""

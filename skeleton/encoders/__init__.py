@@ -1,0 +1,29 @@
+"""Skeleton encoders, one network per file; `build_encoder` picks one by name."""
+
+from skeleton.encoders.base import Encoder, JointFeatures
+from skeleton.encoders.stgcnpp import STGCNPP
+from skeleton.errors import SkeletonError
+
+__all__ = ["ENCODERS", "Encoder", "JointFeatures", "build_encoder"]
+
+ENCODERS: dict[str, type[Encoder]] = {"stgcnpp": STGCNPP}
+
+
+def build_encoder(
+    name: str,
+    layout: str = "coco17",
+    width: int = 64,
+    depth: int = 5,
+    stride: int = 8,
+    streams: tuple[str, ...] | list[str] = ("joint", "motion", "position"),
+    **options,
+) -> Encoder:
+    """The encoder called `name` (SkeletonError lists the names); `options` are those of its constructor.
+
+    width D, depth blocks, stride in time (T' = ceil(T / stride)), streams as in skeleton.transforms.streams.
+    """
+    if name not in ENCODERS:
+        raise SkeletonError(f"unknown encoder {name!r}; choose one of {', '.join(ENCODERS)}")
+    return ENCODERS[name](
+        layout=layout, width=width, depth=depth, stride=stride, streams=tuple(streams), **options
+    )

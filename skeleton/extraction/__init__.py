@@ -1,0 +1,1 @@
+"""From a video to a `Skeleton`: detector, pose estimator, tracker, and the streaming pipeline over them."""

@@ -1,0 +1,76 @@
+"""Persons in frames, by any MMDet detector: batched, persons only, nothing where nobody is found.
+
+The config's pipeline prepares the frames, as in mmdet's `inference_detector`, which takes them singly.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from skeleton.errors import ExtractionError
+from skeleton.extraction.zoo import load_config, quiet_loading, require_weights
+from skeleton.openmmlab import prepare
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The persons of one frame, best first: boxes [N, 4] float32 x1 y1 x2 y2 pixels, scores [N] float32."""
+
+    boxes: np.ndarray
+    scores: np.ndarray
+
+
+class PersonDetector:
+    """An MMDet model that answers with the boxes of its class `person`."""
+
+    def __init__(
+        self, config: Path, checkpoint: Path, device: str | torch.device = "cpu", score: float = 0.3
+    ):
+        """score: least score of a box. ExtractionError for weights of another model or no class person."""
+        prepare("mmengine", "mmcv", "mmdet")
+        from mmdet.apis import init_detector
+        from mmdet.utils import get_test_pipeline_cfg
+        from mmengine.dataset import Compose
+
+        settings = load_config(config)
+        self.score = score
+        with quiet_loading():
+            self.model = init_detector(settings, str(checkpoint), device=str(device))
+        require_weights(self.model, checkpoint, config)
+        classes = list(self.model.dataset_meta.get("classes") or ())
+        if "person" not in classes:
+            found = ", ".join(map(str, classes[:5])) or "no class names"
+            raise ExtractionError(
+                f"detector {config.name} must know the class person, found {found}; take another"
+            )
+        self._person = classes.index("person")
+        steps = get_test_pipeline_cfg(settings.copy())
+        steps[0].type = "mmdet.LoadImageFromNDArray"
+        self._pipeline = Compose(steps)
+
+    def to(self, device: torch.device) -> None:
+        """Moves the network."""
+        self.model.to(device)
+
+    @torch.inference_mode()
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[Detections]:
+        """RGB frames uint8 [H, W, 3] of one size -> the persons in each."""
+        if not frames:
+            return []
+        # MMDet takes BGR.
+        images = [cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in frames]
+        prepared = [self._pipeline({"img": image, "img_id": 0}) for image in images]
+        batch = {key: [item[key] for item in prepared] for key in ("inputs", "data_samples")}
+        return [self._persons(sample.pred_instances) for sample in self.model.test_step(batch)]
+
+    def _persons(self, found: object) -> Detections:
+        keep = (found.labels == self._person) & (found.scores >= self.score)
+        order = torch.argsort(found.scores[keep], descending=True)
+        boxes = found.bboxes[keep][order].float().cpu().numpy()
+        scores = found.scores[keep][order].float().cpu().numpy()
+        solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        return Detections(boxes[solid], scores[solid])

@@ -1,0 +1,85 @@
+"""Small real models and clips made on the spot."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hybrid.build import build
+from hybrid.data.collation import Branch, Row
+from hybrid.data.sample import Sample
+from hybrid.schema import TrainConfig
+from skeleton.record import Skeleton
+from skeleton.video import Frames
+
+WORDS = ("Which limb does the person raise?", "the left arm", "the right leg", "1.2 to 3.4", "0567890", "kick", "both")
+
+
+@pytest.fixture(scope="session")
+def body():
+    """body(persons, seconds): a skeleton of random joints in a frame of 96 x 128 pixels."""
+
+    def make(persons: int, seconds: float, seed: int = 0, fps: float = 16.0) -> Skeleton:
+        rng, rows = np.random.default_rng(seed), round(seconds * fps)
+        return Skeleton(
+            keypoints=rng.uniform(10, 90, (persons, rows, 17, 2)).astype(np.float32),
+            confidence=np.ones((persons, rows, 17), np.float32),
+            visible=rng.random((persons, rows, 17)) > 0.1,
+            boxes=np.tile(np.float32([0, 0, 90, 90]), (persons, rows, 1)),
+            timestamps=np.arange(rows) / fps,
+            track_ids=np.arange(persons),
+            layout="coco17",
+            frame_size=(96, 128),
+            source={},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def row(body):
+    """row(persons, seconds, video, branches): a clip of noise; no persons means no skeleton."""
+
+    def make(persons: int = 1, seconds: float = 3.0, video: bool = True, branches=(), seed: int = 0) -> Row:
+        images = np.random.default_rng(seed).integers(0, 255, (4, 56, 56, 3), dtype=np.uint8)
+        frames = Frames(images, (np.arange(4) + 0.5) * seconds / 4) if video else None
+        return Row(frames, body(persons, seconds, seed) if persons else None, seconds, tuple(branches))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def asked():
+    """asked(*answers): a question with the texts that may follow it."""
+    return lambda *answers, question=WORDS[0]: Branch(question, answers)
+
+
+@pytest.fixture(scope="session")
+def tiny_samples() -> list[Sample]:
+    return [
+        Sample(id=str(i), task="x", video="a.mp4", question=WORDS[0], start=0.0, end=1.0, answer=word)
+        for i, word in enumerate(WORDS)
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory) -> TrainConfig:
+    config = TrainConfig(output=str(tmp_path_factory.mktemp("runs")))
+    config.mllm = replace(config.mllm, freeze_vision=False, freeze_language=False, dtype="float32")
+    config.mllm.tiny = replace(config.mllm.tiny, width=32, layers=2, heads=2, vision_width=32, vision_layers=1)
+    config.encoder = replace(config.encoder, width=16, depth=2, stride=4)
+    config.fusion = replace(config.fusion, bin_seconds=0.5, anchor=True)
+    config.data = replace(config.data, frames=4, size=56, pose_fps=16.0)
+    return config
+
+
+@pytest.fixture
+def make(tiny_config, tiny_samples):
+    """make(fusion={...}, mllm={...}) -> (model in eval mode, collator)."""
+
+    def built(fusion=None, mllm=None):
+        fusion, mllm = replace(tiny_config.fusion, **(fusion or {})), replace(tiny_config.mllm, **(mllm or {}))
+        model, collator = build(replace(tiny_config, fusion=fusion, mllm=mllm), tiny_samples)
+        return model.eval(), collator
+
+    return built

@@ -1,0 +1,53 @@
+"""The product's keys: defaults hold, contradictions name both keys."""
+
+import dataclasses
+import typing
+
+import pytest
+
+from hybrid.config import load_config, to_yaml
+from hybrid.errors import ConfigError
+from hybrid.schema import TrainConfig
+
+
+def test_defaults_hold_and_round_trip(tmp_path):
+    config = load_config(TrainConfig, [])
+    assert config == TrainConfig()
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(config), encoding="utf-8")
+    assert load_config(TrainConfig, [str(path)]) == config
+
+
+def test_no_tuples_and_a_comment_for_every_key():
+    sections = [TrainConfig]
+    for section in sections:
+        for entry in dataclasses.fields(section):
+            kind = typing.get_type_hints(section)[entry.name]
+            assert "tuple" not in str(kind)
+            assert entry.metadata["comment"].strip()
+            if dataclasses.is_dataclass(kind):
+                sections.append(kind)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mllm.tiny.width=100", "mllm.tiny.heads=3"], r"tiny\.width .* mllm\.tiny\.heads, found 100 and 3"),
+        (["mllm.lora_rank=8", "mllm.freeze_language=false"], r"freeze_language=true .* mllm\.lora_rank=8"),
+        (["fusion.dropout_pose=0.6", "fusion.dropout_video=0.6"], r"dropout_pose and fusion\.dropout_video"),
+        (["fusion.mode=none", "fusion.anchor=true"], r"fusion\.anchor=false with fusion\.mode=none"),
+        (["data.val=a.jsonl", "data.validation_fraction=0.1"], r"data\.val or data\.validation_fraction"),
+        (["data.validation_fraction=1"], r"data\.validation_fraction in \[0, 1\), found 1"),
+        (["train.warmup=10", "train.steps=10"], r"train\.warmup below train\.steps, found 10 and 10"),
+        (["data.size=100"], r"data\.size .* mllm\.tiny\.patch_size, found 100 and 14; take 84"),
+        (["fusion.mode=none", "train.event_loss=1"], r"train\.event_loss=0 with fusion\.mode=none"),
+        (["fusion.mode=tokns"], r"expected one of .* for fusion\.mode, found 'tokns'.*did you mean 'tokens'"),
+    ],
+)
+def test_contradictions_name_both_keys(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(TrainConfig, arguments)
+
+
+def test_size_is_free_with_a_real_model():
+    assert load_config(TrainConfig, ["data.size=100", "mllm.path=some/model"]).data.size == 100
