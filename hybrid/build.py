@@ -13,7 +13,7 @@ from hybrid.data.prompt import answer_text
 from hybrid.data.sample import Sample
 from hybrid.errors import CheckpointError
 from hybrid.mllm import Positions, load_hf_config, load_model, load_processor
-from hybrid.model import JointBranch, PoseGroundedMLLM
+from hybrid.model import JointBranch, PoseGroundedMLLM, Words
 from hybrid.modules.instruction import InstructionModule
 from hybrid.schema import MLLMConfig, TrainConfig
 from hybrid.tiny import build_tiny
@@ -45,15 +45,17 @@ def resolve_mllm(config: TrainConfig, samples: Iterable[Sample]) -> MLLMConfig:
 def build(config: TrainConfig, samples: Iterable[Sample]) -> tuple[PoseGroundedMLLM, Collator]:
     """The model and its collator; `samples` are the training samples (only `mllm.path=tiny` reads them)."""
     mllm_config = resolve_mllm(config, samples)
+    processor = load_processor(mllm_config)
     positions = Positions(load_hf_config(mllm_config))
-    collator = Collator(load_processor(mllm_config), positions, config.fusion, config.encoder.layout)
+    collator = Collator(processor, positions, config.fusion, config.encoder.layout)
     mllm = load_model(mllm_config)
     joints = None
     if config.fusion.mode != "none":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            embedding = mllm.get_input_embeddings().weight
-            joints = JointBranch(config.encoder, config.fusion, config.encoder.layout, embedding)
+            words = Words.of(mllm.get_input_embeddings().weight, collator.encode)
+            event_head = config.train.event_loss > 0
+            joints = JointBranch(config.encoder, config.fusion, config.encoder.layout, words, event_head)
     return PoseGroundedMLLM(mllm, joints), collator
 
 

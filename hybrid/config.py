@@ -167,9 +167,7 @@ def _parse(text: str, entry: dataclasses.Field | None, argument: str) -> Any:
         raise ConfigError(f"expected a YAML value after '=' in {argument!r}, found {found}") from error
 
 
-def _file(
-    path: Path, fields: dict[str, dataclasses.Field], seen: tuple[Path, ...]
-) -> Iterator[tuple[str, Any, str]]:
+def _file(path: Path, fields: dict[str, dataclasses.Field], seen: tuple[Path, ...]) -> Iterator[tuple[str, Any, str]]:
     if not path.is_file():
         via = f" (base of {seen[-1]})" if seen else ""
         raise ConfigError(f"expected a configuration file at {path}{via}, found none; check the path")
@@ -189,9 +187,7 @@ def _file(
         yield from _flatten(str(key), value, str(path), fields)
 
 
-def _flatten(
-    key: str, value: Any, source: str, fields: dict[str, dataclasses.Field]
-) -> Iterator[tuple[str, Any, str]]:
+def _flatten(key: str, value: Any, source: str, fields: dict[str, dataclasses.Field]) -> Iterator[tuple[str, Any, str]]:
     """Split a section's mapping into its keys; a value of any other key stays whole."""
     if key not in fields:
         raise ConfigError(f"unknown key {key!r} from {source}; {_nearest(key, list(fields))}")

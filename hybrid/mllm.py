@@ -28,8 +28,13 @@ GRID = "video_grid_thw"
 
 
 def load_processor(config: MLLMConfig) -> ProcessorMixin:
-    """The model's own processor. Raises ModelError where there is none or it has no chat template."""
+    """The model's own processor. Raises ModelError where there is none, or it knows no videos or no chat template."""
     processor = _pretrained(AutoProcessor, config, trust_remote_code=config.trust_remote_code)
+    if getattr(processor, "video_processor", None) is None:
+        raise ModelError(
+            f"expected a processor of videos in {config.path}, found {type(processor).__name__}: "
+            "set mllm.path to a video MLLM"
+        )
     if getattr(processor, "chat_template", None) is None:
         raise ModelError(f"{config.path} has no chat template: use an instruction-tuned checkpoint")
     return processor
@@ -52,7 +57,7 @@ def load_hf_config(config: MLLMConfig) -> Any:
 def _pretrained(factory: type, config: MLLMConfig, **options: Any) -> Any:
     try:
         return factory.from_pretrained(config.path, revision=config.revision, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:  # some processors need a package of their own
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
             f"mllm.path={config.path!r} cannot be loaded by {factory.__name__}: {reason} "
@@ -73,21 +78,20 @@ def freeze(model: PreTrainedModel, config: MLLMConfig) -> None:
 
 
 def add_lora(model: PreTrainedModel, rank: int) -> None:
-    """LoRA layers in the language model's linear layers, in place; the vision tower is left alone."""
+    """LoRA layers in the decoder's linear layers, in place; vision tower, projector and head are left alone."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise ModelError("mllm.lora_rank needs the package peft: pip install 'hybrid-pose[lora]'") from error
-    tower = set(vision_tower(model).modules())
-    head = model.get_output_embeddings()
+    language = set(model.get_decoder().modules())
     names = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module not in tower and module is not head
+        name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module in language
     ]
     trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.05, target_modules=names), model)
     for name, parameter in model.named_parameters():  # peft freezes all the rest; keep what was to be trained
+        if "lora_" in name:
+            parameter.data = parameter.data.float()  # bfloat16 would swallow small steps
         parameter.requires_grad_("lora_" in name or name.replace(".base_layer", "") in trainable)
 
 
@@ -108,13 +112,14 @@ def vision_tower(model: PreTrainedModel) -> nn.Module:
 class Positions:
     """Position ids of prompts, by the model's own rule, without its weights (the model is built on the meta device).
 
-    `dims` is 3 for M-RoPE families and 1 for the others.
+    `dims` is 3 for M-RoPE families and 1 for the others; `inputs` are the names of what the model takes.
     """
 
     def __init__(self, hf_config: Any):
         with torch.device("meta"):
             shell = AutoModelForImageTextToText.from_config(hf_config)
         self.inner = inner_model(shell)
+        self.inputs = frozenset(inspect.signature(shell.forward).parameters)
         self.dims = 3 if hasattr(self.inner, "get_rope_index") else 1
         self.merge = getattr(getattr(hf_config, "vision_config", None), "spatial_merge_size", 1)
         self.video_token_id = getattr(hf_config, "video_token_id", getattr(hf_config, "video_token_index", None))

@@ -146,10 +146,17 @@ def numbered_jsonl(path: str | Path) -> Iterator[tuple[int, Any]]:
     if not path.is_file():
         raise DataError(f"expected a JSONL file at {path}, found none; check the path")
     with path.open(encoding="utf-8") as file:
-        for number, text in enumerate(file, start=1):
-            try:
+        try:
+            for number, text in enumerate(file, start=1):
                 if text.strip():
-                    yield number, json.loads(text)
-            except json.JSONDecodeError as error:
-                found = f"{error.msg} at column {error.colno}"
-                raise DataError(f"{path}:{number}: expected JSON, found {found}; mend that line") from error
+                    yield number, _parse(text, f"{path}:{number}")
+        except UnicodeDecodeError as error:
+            raise DataError(f"expected UTF-8 text in {path}, found {error.reason}; save it as UTF-8") from error
+
+
+def _parse(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        found = f"{error.msg} at column {error.colno}"
+        raise DataError(f"{place}: expected JSON, found {found}; mend that line") from error

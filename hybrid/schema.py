@@ -28,13 +28,13 @@ class TinyConfig:
     vision_layers: int = field("layers of the vision tower", 2)
     patch_size: int = field("side of a vision patch in pixels; two by two patches make a visual token", 14)
     vocabulary: int = field("words of the tokenizer, at most", 1024)
-    initializer_range: float = field("standard deviation of the random weights", 0.05)
+    initializer_range: float = field("standard deviation of the random weights", 0.025)
+    embedding_std: float = field("standard deviation of the random embeddings", 0.15)
 
     def check(self) -> None:
         _demand(
             self.width % self.heads == 0,
-            "expected mllm.tiny.width to be a multiple of mllm.tiny.heads, "
-            f"found {self.width} and {self.heads}",
+            f"expected mllm.tiny.width to be a multiple of mllm.tiny.heads, found {self.width} and {self.heads}",
         )
 
 
@@ -109,13 +109,13 @@ class DataConfig:
     train: list[str] = field("JSONL files of training samples", [])
     val: list[str] = field("JSONL files of validation samples", [])
     test: list[str] = field("JSONL files of test samples", [])
+    events: list[str] = field("JSONL files of limb events by clip, for train.event_loss", [])
     frames: int = field("video frames of a clip", 8)
-    size: int = field("side of a frame in pixels", 112)
+    size: int | None = field("side of a frame in pixels; null leaves its size to the model's processor", 112)
     pose_fps: float = field("skeleton rows a second", 24.0)
     questions_per_sequence: int = field("training questions of one clip that share a sequence", 1)
-    answer_format: str = field(
-        "what the model writes for a multiple choice", "text", choices=["text", "letter"]
-    )
+    group_lengths: bool = field("batches of clips of like length: less padding, all skeletons are read at the start", False)
+    answer_format: str = field("what the model writes for a multiple choice", "text", choices=["text", "letter"])
     workers: int = field("processes that load samples", 0)
     cache: str | None = field("folder of decoded frames; null decodes every time", None)
     validation_fraction: float = field("share of the training clips held out when data.val is empty", 0.0)
@@ -190,11 +190,15 @@ class TrainConfig:
     def check(self) -> None:
         tiny, size = self.mllm.tiny, self.data.size
         _demand(
-            self.mllm.path != "tiny" or size % (2 * tiny.patch_size) == 0,
+            self.mllm.path != "tiny" or size is None or size % (2 * tiny.patch_size) == 0,
             f"expected data.size to be a multiple of twice mllm.tiny.patch_size, found {size} and "
-            f"{tiny.patch_size}; take {max(1, size // (2 * tiny.patch_size)) * 2 * tiny.patch_size}",
+            f"{tiny.patch_size}; take {max(1, (size or 0) // (2 * tiny.patch_size)) * 2 * tiny.patch_size}",
         )
         _demand(
             self.fusion.mode != "none" or self.train.event_loss == 0,
             f"expected train.event_loss=0 with fusion.mode=none, found {self.train.event_loss}: no encoder",
+        )
+        _demand(
+            self.train.event_loss == 0 or self.data.events,
+            f"expected files in data.events with train.event_loss={self.train.event_loss}, found none; give them",
         )

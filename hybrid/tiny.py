@@ -116,6 +116,8 @@ def build_tiny(folder: Path, texts: Iterable[str], settings: TinyConfig, seed: i
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen2_5_VLForConditionalGeneration(config)
+        # Embeddings as loud as what the layers add, so that a token's identity survives the first layers
+        torch.nn.init.normal_(model.get_input_embeddings().weight, std=settings.embedding_std)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     factor = 2 * settings.patch_size

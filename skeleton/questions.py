@@ -6,13 +6,14 @@ Eight tasks: limb, movement, direction, posture, order, count, interval, interac
   would then be right), but sets are closed under the flip: {left, right} x {arm, leg}, colour x kind,
   {a, b, flipped a, flipped b}. Every answer still has a distractor that differs in one thing only.
 - Each question names a `family` and a `key`: whoever samples questions keeps the keys of one family equally
-  frequent (`balance`), and then the best constant answer scores chance.
+  frequent (balance.py), and then the best constant answer scores chance.
 - Nothing is asked about an event that is not observable.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,6 +30,8 @@ MOVEMENT_SETS = {
 }
 MAX_COUNT = 8
 MIN_INTERVAL_SECONDS = 0.8
+INTERVAL_LENGTHS = (1.2, 1.8)  # limits in seconds between short, medium and long intervals
+INTERVAL_PLACES = ((0.2, 0.4, 0.6, 0.8), (0.25, 0.42, 0.58, 0.75), (0.42, 0.58))  # of their middles, in clip lengths
 POSTURE_CHANGE_SECONDS = 1.2  # at most this long at each end of a posture event is spent getting there
 
 POSTURE_APART_SECONDS = 0.8  # between two questions about the same posture
@@ -232,7 +235,7 @@ def _short(event: LimbEvent, form: str = "base") -> str:
 
 def _order(context: _Context) -> Iterable[Question]:
     events = [event for event in context.events if event.start > 0.0]
-    apart = all(one.end <= other.start + 0.1 for one, other in zip(events, events[1:], strict=False))
+    apart = all(one.end <= other.start + 0.1 for one, other in pairwise(events))
     if len(events) < 2 or not apart or not all(event.observable for event in events):
         return
     happened = {_short(event) for event in context.events}
@@ -282,9 +285,10 @@ def _interval(context: _Context) -> Iterable[Question]:
         if event.end - event.start >= MIN_INTERVAL_SECONDS:
             answer = (round(event.start, 1), round(event.end, 1))
             middle = (answer[0] + answer[1]) / 2 / context.duration
-            place, length = min(int(3 * middle), 2), "short" if answer[1] - answer[0] < 1.6 else "long"
+            length = sum(answer[1] - answer[0] > limit for limit in INTERVAL_LENGTHS)
+            place = sum(middle > limit for limit in INTERVAL_PLACES[length])
             text = f"When does {{person}} {event.phrase(with_direction=False)}?"
-            yield context.ask("interval", text, answer, family=length, key=f"{place}")
+            yield context.ask("interval", text, answer, family=str(length), key=str(place))
 
 
 def _interaction(context: _Context) -> Iterable[Question]:
@@ -374,29 +378,3 @@ def build_questions(
         for task in tasks:
             questions.extend(RULES[task](context))
     return questions
-
-
-def balance(
-    questions: Sequence[Question], rng: np.random.Generator, most_per_task: int | None = None
-) -> list[int]:
-    """Indices (sorted) of a random part in which the keys of each family are equally frequent.
-
-    A family keeps n of each of its keys, n being what its rarest key has. `most_per_task` bounds each task:
-    its families are then thinned evenly, keys staying equal.
-    """
-    families: dict[str, dict[str, dict[str | None, list[int]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for i in rng.permutation(len(questions)):
-        question = questions[i]
-        families[question.task][question.family][question.key].append(int(i))
-    chosen = []
-    for _, members in sorted(families.items()):
-        kept = {}
-        for family, keys in sorted(members.items()):
-            n = min(len(indices) for indices in keys.values())
-            kept[family] = [[indices[i] for _, indices in sorted(keys.items(), key=str)] for i in range(n)]
-        total = sum(len(row) for rows in kept.values() for row in rows)
-        share = 1.0 if most_per_task is None else min(1.0, most_per_task / max(total, 1))
-        for rows in kept.values():
-            for row in rows[: round(share * len(rows))]:
-                chosen.extend(row)
-    return sorted(chosen)

@@ -98,6 +98,11 @@ class SkeletonBatch:
         return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
+def kept_persons(skeleton: Skeleton, max_persons: int) -> np.ndarray:
+    """Rows [<= max_persons] of the persons with the most visible joints, in their order of old."""
+    return np.sort(np.argsort(-skeleton.visible.sum((1, 2)), kind="stable")[:max_persons])
+
+
 def collate(
     skeletons: list[Skeleton | None], start: list[float], max_persons: int, layout: str = "coco17"
 ) -> SkeletonBatch:
@@ -145,8 +150,7 @@ def collate(
         aspect[row] = width / height
         if not skeleton.num_persons:
             continue
-        most_seen = np.argsort(-skeleton.visible.sum((1, 2)), kind="stable")
-        kept = np.sort(most_seen[:max_persons])
+        kept = kept_persons(skeleton, max_persons)
         seen = skeleton.visible[kept]
         unit = height if coordinates == 2 else 1
         visible[row, : len(kept), :length] = seen

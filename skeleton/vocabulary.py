@@ -97,7 +97,7 @@ def flip_side(limb: str) -> str:
 
 
 def limb_phrase(limb: str) -> str:
-    """"the left arm", "both arms", "the head"."""
+    """ "the left arm", "both arms", "the head"."""
     return limb if limb.startswith("both ") else f"the {limb}"
 
 

@@ -10,6 +10,8 @@ import sys
 import warnings
 from pathlib import Path
 
+# Idle threads must not spin: on a busy machine that makes small networks several times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hybrid.config import load_config

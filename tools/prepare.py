@@ -22,7 +22,10 @@ from skeleton.errors import SkeletonError
 def main(arguments: list[str]) -> None:
     if arguments[:1] not in (["marionette"], ["--help"], ["-h"]):
         found = arguments[0] if arguments else "nothing"
-        raise ConfigError(f"expected the name of a data set (marionette) first, found {found}: python tools/prepare.py marionette output=DIR")
+        raise ConfigError(
+            f"expected the name of a data set (marionette) first, found {found}: "
+            "python tools/prepare.py marionette output=DIR"
+        )
     config = load_config(PrepareConfig, [word for word in arguments if word != "marionette"], description=__doc__)
     counts = ", ".join(f"{count} {split}" for split, count in config.counts.items())
     print(f"Marionette, seed {config.seed}: {counts} clips of {config.size} x {config.size} pixels -> {config.output}")
@@ -32,7 +35,7 @@ def main(arguments: list[str]) -> None:
         bar.update(bar.total - bar.n)
     for split, figures in info["splits"].items():
         tasks = ", ".join(f"{task} {count}" for task, count in figures["tasks"].items())
-        print(f"{split}: {figures['questions']} questions about {figures['clips']} clips, {figures['binding']} binding ({tasks})")
+        print(f"{split}: {figures['questions']} questions, {figures['binding']} binding ({tasks})")
     print(f"{config.output} is ready ({time.perf_counter() - started:.0f} s)")
 
 

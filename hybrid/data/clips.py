@@ -6,7 +6,6 @@ clip's own clock at data.pose_fps, denser than the frames. A missing file is an 
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,6 +19,7 @@ from hybrid.data.prompt import answer_text, option_texts, question_text
 from hybrid.data.sample import Sample
 from hybrid.errors import DataError
 from hybrid.schema import DataConfig, FusionConfig
+from skeleton.events import LimbEvent
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 from skeleton.transforms import resample
@@ -58,21 +58,28 @@ class ClipReader:
         self.body = lru_cache(maxsize=4096)(self._body)
 
     def frames(self, clip: Clip) -> Frames | None:
-        """data.frames RGB frames at the middles of equal parts of the clip; None without a video."""
+        """data.frames RGB frames at the middles of equal parts of the clip, on its own clock; None without a video."""
         if clip.video is None:
             return None
-        size = (self.data.size, self.data.size)
+        times = (np.arange(self.data.frames) + 0.5) * clip.seconds / self.data.frames
         if self.data.cache is None:
-            return sample_frames(clip.video, clip.start, clip.end, self.data.frames, size=size)
-        times = clip.start + (np.arange(self.data.frames) + 0.5) * clip.seconds / self.data.frames
+            return Frames(self._decoded(clip), times)
         stored = self._cached(clip)
         if not stored.is_file():
-            images = sample_frames(clip.video, clip.start, clip.end, self.data.frames, size=size).images
+            images = self._decoded(clip)
             stored.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=stored.parent, delete=False) as file:
-                np.save(file, images)
-            os.replace(file.name, stored)
+            partial = stored.with_name(f".{stored.name}.{os.getpid()}.partial")
+            try:
+                with partial.open("wb") as file:
+                    np.save(file, images)
+                os.replace(partial, stored)
+            finally:
+                partial.unlink(missing_ok=True)
         return Frames(np.load(stored), times)
+
+    def _decoded(self, clip: Clip) -> np.ndarray:
+        size = self.data.size and (self.data.size, self.data.size)
+        return sample_frames(clip.video, clip.start, clip.end, self.data.frames, size=size).images
 
     def _cached(self, clip: Clip) -> Path:
         path = Path(clip.video)
@@ -101,6 +108,12 @@ class ClipReader:
         skeleton = resample(skeleton, start, end, self.data.pose_fps)
         return replace(skeleton, timestamps=skeleton.timestamps - start)
 
+    def length(self, clip: Clip) -> float:
+        """A rough number of tokens of a training row: what differs between clips, persons and questions."""
+        persons = 0 if clip.skeleton is None else self.skeleton(clip).num_persons
+        questions = min(len(clip.samples), self.data.questions_per_sequence)
+        return 12 * persons * clip.seconds + 15 * questions
+
     def row(self, clip: Clip, branches: tuple[Branch, ...]) -> Row:
         """The clip with both modalities and these questions."""
         return Row(self.frames(clip), self.skeleton(clip), clip.seconds, branches)
@@ -117,8 +130,9 @@ class Draw:
 class TrainingRows(Dataset):
     """Draws -> rows: some questions of the clip with their answers, either modality dropped at random."""
 
-    def __init__(self, clips: list[Clip], reader: ClipReader, fusion: FusionConfig):
-        self.clips, self.reader, self.fusion = clips, reader, fusion
+    def __init__(self, clips: list[Clip], reader: ClipReader, fusion: FusionConfig, events: dict[str, list[LimbEvent]]):
+        """`events`: what the limbs do, by the name of the skeleton's file; empty when it is not trained on."""
+        self.clips, self.reader, self.fusion, self.events = clips, reader, fusion, events
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -131,24 +145,35 @@ class TrainingRows(Dataset):
         chosen = [known[i] for i in rng.permutation(len(known))[:count]]
         form = data.answer_format
         branches = tuple(Branch(question_text(s, form), (answer_text(s, form),)) for s in chosen)
-        row, chance = self.reader.row(clip, branches), rng.random()
+        row, chance = replace(self.reader.row(clip, branches), events=self.known_events(clip)), rng.random()
         if chance < self.fusion.dropout_pose:
             return replace(row, skeleton=None)
         if chance < self.fusion.dropout_pose + self.fusion.dropout_video:
             return replace(row, frames=None)
         return row
 
+    def known_events(self, clip: Clip) -> tuple[LimbEvent, ...] | None:
+        """Events of the clip on its own clock; None where the files say nothing about it."""
+        events = self.events.get(Path(clip.skeleton).stem) if clip.skeleton else None
+        if events is None:
+            return None
+        inside = [event for event in events if event.start < clip.end and event.end > clip.start]
+        return tuple(replace(e, start=e.start - clip.start, end=e.end - clip.start) for e in inside)
+
 
 class StepSampler(Sampler[list[Draw]]):
     """Batches keyed by seed, epoch and step, so that training resumed at `start` draws what it would have drawn.
 
-    `rank` of `ranks` takes its share of every batch. The length is that of the whole training.
+    `lengths` [clips] are rough numbers of tokens: the draws of `GROUP` steps are sorted by them before they are cut into
+    batches, which saves padding. `rank` of `ranks` takes its share of every batch. The length is that of the whole training.
     """
 
-    def __init__(self, clips: int, batch_size: int, steps: int, seed: int, rank: int = 0, ranks: int = 1):
-        if clips == 0:
+    GROUP = 8
+
+    def __init__(self, lengths: Sequence[float], batch_size: int, steps: int, seed: int, rank: int = 0, ranks: int = 1):
+        if not len(lengths):
             raise DataError("expected at least one training clip with an answer, found none: check data.train")
-        self.clips, self.batch_size, self.steps, self.seed = clips, batch_size, steps, seed
+        self.lengths, self.batch_size, self.steps, self.seed = np.asarray(lengths), batch_size, steps, seed
         self.rank, self.ranks = rank, ranks
         self.start = 0
 
@@ -156,16 +181,24 @@ class StepSampler(Sampler[list[Draw]]):
         return self.steps
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        epoch, order = -1, np.empty(0, dtype=int)
+        group = -1
         for step in range(self.start, self.steps):
-            batch = []
-            for place in range(self.rank, self.batch_size * self.ranks, self.ranks):
-                number = step * self.batch_size * self.ranks + place
-                if number // self.clips != epoch:
-                    epoch = number // self.clips
-                    order = np.random.default_rng((self.seed, epoch)).permutation(self.clips)
-                batch.append(Draw(int(order[number % self.clips]), (self.seed, epoch, step, place)))
-            yield batch
+            if step // self.GROUP != group:
+                group = step // self.GROUP
+                batches = self.batches(group)
+            yield batches[step % self.GROUP][self.rank :: self.ranks]
+
+    def batches(self, group: int) -> list[list[Draw]]:
+        """The batches of `GROUP` steps, over all ranks: every clip once an epoch, clips of like length together."""
+        size, clips = self.batch_size * self.ranks, len(self.lengths)
+        numbers = np.arange(group * self.GROUP * size, (group + 1) * self.GROUP * size)
+        orders = {
+            epoch: np.random.default_rng((self.seed, epoch)).permutation(clips) for epoch in set(numbers // clips)
+        }
+        drawn = np.array([orders[number // clips][number % clips] for number in numbers])
+        by_length = np.argsort(self.lengths[drawn], kind="stable").reshape(self.GROUP, size)
+        shuffled = np.random.default_rng((self.seed, group, 1)).permutation(self.GROUP)
+        return [[Draw(int(drawn[i]), (self.seed, int(numbers[i]))) for i in by_length[b]] for b in shuffled]
 
 
 PROBES = ("none", "shuffle", "no_video", "text_only")
@@ -205,11 +238,12 @@ class EvalRows(Dataset):
     """Test batches: options of all multiple choices of a clip in one row, other questions a row each.
 
     `probe` withholds the pose (none), the video (no_video) or both (text_only), or gives each clip the pose of the
-    clip half a list away (shuffle).
+    clip half a list away, or of the next one with another skeleton (shuffle; raises DataError where there is none).
     """
 
     def __init__(self, clips: list[Clip], reader: ClipReader, batch_size: int, probe: str | None = None):
         self.clips, self.reader, self.probe = clips, reader, probe
+        self.donors = [self.donor(number) for number in range(len(clips))] if probe == "shuffle" else clips
         choose, write = [], []
         for number, clip in enumerate(clips):
             choices = [sample for sample in clip.samples if sample.options is not None]
@@ -220,6 +254,21 @@ class EvalRows(Dataset):
             for kind, parts in (("choose", choose), ("write", write))
             for i in range(0, len(parts), batch_size)
         ]
+
+    def donor(self, number: int) -> Clip:
+        """The clip whose pose clip `number` gets; itself when it has none to exchange."""
+        own = self.clips[number]
+        if own.skeleton is None:
+            return own
+        half = number + len(self.clips) // 2
+        for place in range(half, half + len(self.clips)):
+            other = self.clips[place % len(self.clips)]
+            if other.skeleton not in (None, own.skeleton):
+                return other
+        raise DataError(
+            f"expected clips of two or more skeletons for the probe shuffle, found only {own.skeleton}: "
+            "test more clips or drop shuffle from test.probes"
+        )
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -234,6 +283,6 @@ class EvalRows(Dataset):
         branches = tuple(Branch(question_text(s, form), option_texts(s, form)) for s in samples)
         seen = self.probe not in ("no_video", "text_only")
         felt = self.probe not in ("none", "text_only")
-        donor = self.clips[(number + len(self.clips) // 2) % len(self.clips)] if self.probe == "shuffle" else clip
         frames = self.reader.frames(clip) if seen else None
-        return Row(frames, self.reader.skeleton(donor, clip.seconds) if felt else None, clip.seconds, branches)
+        skeleton = self.reader.skeleton(self.donors[number], clip.seconds) if felt else None
+        return Row(frames, skeleton, clip.seconds, branches)

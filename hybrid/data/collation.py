@@ -7,6 +7,7 @@ is truncated: a row longer than the model's limit is an error of the caller's se
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -15,17 +16,19 @@ from transformers.video_utils import VideoMetadata
 
 from fusion.placement import joint_positions
 from fusion.tokens import TokenPlan, plan_tokens
+from hybrid.data.event_targets import columns, event_targets
 from hybrid.data.prompt import render
+from hybrid.errors import ModelError
 from hybrid.mllm import GRID, Positions
 from hybrid.schema import FusionConfig
+from skeleton.events import LimbEvent
 from skeleton.layouts import LIMBS
 from skeleton.record import Skeleton
-from skeleton.transforms import SkeletonBatch, collate
+from skeleton.transforms import SkeletonBatch, collate, kept_persons
 from skeleton.video import Frames
 
-# What a processor gives for videos: all of it goes to the model; the clocks also decide position ids.
+# What a processor gives for videos goes to the model; these also decide position ids.
 CLOCKS = (GRID, "second_per_grid_ts")
-MEDIA = ("pixel_values_videos", *CLOCKS)
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,22 @@ class Branch:
 
 @dataclass(frozen=True)
 class Row:
-    """A clip as the model sees it, on a clock that starts at 0 and lasts `seconds`; either modality may be absent."""
+    """A clip as the model sees it, on a clock that starts at 0 and lasts `seconds`; either modality may be absent. `events`
+    are what the limbs do, where that is known and trained on."""
 
     frames: Frames | None
     skeleton: Skeleton | None
     seconds: float
     branches: tuple[Branch, ...]
+    events: tuple[LimbEvent, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
     """input_ids, placeholders [B, L]; attention_mask [B, L]; until [B, L] where rows branch, for fusion.placement.tree_mask,
     else None; position_ids [3, B, L] or [B, L];
-    media: the processor's tensors; with_video [B] bool; seconds [B]; body, plan: None in mode none.
+    media: the processor's tensors; with_video [B] bool; seconds [B]; body, plan: None in mode none;
+    events [B, 1 + M * K * G, F]: targets of fusion tokens (see event_targets), NaN where unknown, None without any.
     Answer tokens, flat [n]: `targets` are predicted at (`rows`, `sources`) and belong to answer number `answers`."""
 
     input_ids: Tensor
@@ -63,6 +69,7 @@ class Batch:
     seconds: Tensor
     body: SkeletonBatch | None
     plan: TokenPlan | None
+    events: Tensor | None
     rows: Tensor
     sources: Tensor
     targets: Tensor
@@ -137,6 +144,21 @@ class Collator:
         persons = body.visible.flatten(2).any(2)
         return body, plan_tokens(persons, seconds, len(LIMBS), self.fusion.bin_seconds, self.fusion.max_tokens)
 
+    def events(self, rows: list[Row], plan: TokenPlan | None) -> Tensor | None:
+        """Event targets of all tokens, NaN for null tokens and rows without events."""
+        if plan is None or all(row.events is None for row in rows):
+            return None
+        count, persons, bins = len(rows), plan.persons.shape[1], int(plan.bins.max())
+        targets = np.full((count, persons, bins, len(LIMBS), len(columns())), np.nan, dtype=np.float32)
+        for i, row in enumerate(rows):
+            if row.events is None or row.skeleton is None:
+                continue
+            kept = row.skeleton.track_ids[kept_persons(row.skeleton, self.fusion.max_persons)].tolist()
+            known = event_targets(list(row.events), kept, int(plan.bins[i]), float(plan.widths[i]))
+            targets[i, : len(kept), : known.shape[1]] = known
+        flat = torch.from_numpy(targets).flatten(1, 3)
+        return torch.cat([torch.full_like(flat[:, :1], torch.nan), flat], dim=1)
+
     def prefixes(self, rows: list[Row]) -> tuple[list[tuple[list[int], dict[str, Tensor]]], dict[str, Tensor]]:
         """For each row the token ids up to the joints, placeholders of the video expanded by the processor, with
         what its positions depend on; and the pixels of all videos."""
@@ -148,17 +170,26 @@ class Collator:
         output = self.processor(
             text=[self.frames[True].before] * len(seen),
             videos=[torch.from_numpy(row.frames.images).permute(0, 3, 1, 2) for row in seen],
+            # at twice the rate the odd frames are the middles of equal parts: what data.clips reads
             video_metadata=[
-                VideoMetadata(count, fps=count / row.seconds, frames_indices=list(range(count)))
+                VideoMetadata(
+                    2 * count, 2 * count / row.seconds, duration=row.seconds, frames_indices=list(range(1, 2 * count, 2))
+                )
                 for row, count in zip(seen, counts, strict=True)
             ],
             do_sample_frames=False,
+            add_special_tokens=False,  # the chat template wrote them
             padding=True,
             return_tensors="pt",
         )
         real = output.pop("attention_mask").bool()
         per_token = {key: output.pop(key) for key in ("input_ids", "mm_token_type_ids") if key in output}
-        media = {key: torch.as_tensor(output[key]) for key in MEDIA if key in output}
+        media = {key: torch.as_tensor(output[key]) for key in output if key in self.positions.inputs}
+        if not media:
+            raise ModelError(
+                f"expected pixels that the model takes from {type(self.processor).__name__}, found only "
+                f"{', '.join(output)}: set mllm.path to a video MLLM"
+            )
         clocks = {key: media[key] for key in CLOCKS if key in media}
         prefixes = iter(
             (
@@ -240,6 +271,7 @@ class Collator:
             seconds=torch.tensor([row.seconds for row in rows], dtype=torch.float32),
             body=body,
             plan=plan,
+            events=self.events(rows, plan),
             rows=spoken[:, 0],
             sources=spoken[:, 1],
             targets=spoken[:, 2],

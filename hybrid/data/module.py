@@ -20,6 +20,7 @@ from hybrid.data.collation import Batch, Collator
 from hybrid.data.sample import Sample, read_samples
 from hybrid.errors import ConfigError
 from hybrid.schema import TrainConfig
+from skeleton.events import load_events
 
 
 def load(paths: list[str], key: str) -> list[Sample]:
@@ -67,6 +68,8 @@ class ClipData(LightningDataModule):
             else:
                 self.train_clips, val = split_clips(clips, data.validation_fraction, self.config.seed)
             self.val_clips = thin(val, self.config.train.val_samples)
+            wanted = data.events if self.config.train.event_loss else []
+            self.events = {clip: events for path in wanted for clip, events in load_events(path).items()}
 
     def loader(self, dataset, collate, **options) -> DataLoader:
         workers = self.config.data.workers
@@ -80,9 +83,9 @@ class ClipData(LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader:
-        train, trainer = self.config.train, self.trainer
+        train, trainer, clips = self.config.train, self.trainer, len(self.train_clips)
         sampler = StepSampler(
-            len(self.train_clips),
+            [self.reader.length(clip) for clip in self.train_clips] if self.config.data.group_lengths else [0] * clips,
             train.batch_size,
             train.steps * train.accumulate,
             self.config.seed,
@@ -90,7 +93,7 @@ class ClipData(LightningDataModule):
             trainer.world_size,
         )
         sampler.start = self.start_step * train.accumulate
-        dataset = TrainingRows(self.train_clips, self.reader, self.config.fusion)
+        dataset = TrainingRows(self.train_clips, self.reader, self.config.fusion, self.events)
         return self.loader(dataset, self.collator, batch_sampler=sampler)
 
     def val_dataloader(self) -> DataLoader | list:

@@ -151,9 +151,7 @@ def from_json(line: Any, folder: Path) -> Sample:
     for key in ("id", "question", "task", "end"):
         _expect(values.get(key) is not None, key, "a value", values.get(key))
     if "video" not in values and "skeleton" not in values:
-        raise DataError(
-            "video: expected a path (or null beside a skeleton), found neither video nor skeleton"
-        )
+        raise DataError("video: expected a path (or null beside a skeleton), found neither video nor skeleton")
     values.setdefault("start", 0.0)
     values["meta"] = values.get("meta") or {}
     second = values.get("second")

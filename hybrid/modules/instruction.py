@@ -35,6 +35,10 @@ class InstructionModule(LightningModule):
             count = self.all_gather(count).sum() / ranks
         loss = -spoken.sum() / count
         self.log("train/loss", loss, prog_bar=True)
+        if self.optim.event_loss:
+            events = self.model.joints.event_loss
+            self.log("train/event_loss", events)
+            loss = loss + self.optim.event_loss * events
         return loss
 
     def validation_step(self, pair: tuple[EvalBatch, Batch], _index: int) -> None:

@@ -22,19 +22,13 @@ NUMBERS = {word: number for number, word in enumerate(_WORDS.split())} | {
     "none": 0, "never": 0, "once": 1, "twice": 2, "thrice": 3,
 }  # fmt: skip
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|\w+(?:['’]\w+)*")
-_PREFIX = re.compile(
-    r"\s*(?:the\s+)?(?:(?:correct|final|best|right)\s+)?(?:answer|option)\s*(?:is\b|:)\s*:?\s*", re.I
-)
-_LETTER = re.compile(
-    r"(?:option\s+)?(?:\(([a-z])\)|\[([a-z])\]|\b([a-z])(?:[.):](?=\s|$)|\s*$))[.:]?\s*", re.I
-)
+_PREFIX = re.compile(r"\s*(?:the\s+)?(?:(?:correct|final|best|right)\s+)?(?:answer|option)\s*(?:is\b|:)\s*:?\s*", re.I)
+_LETTER = re.compile(r"(?:option\s+)?(?:\(([a-z])\)|\[([a-z])\]|\b([a-z])(?:[.):](?=\s|$)|\s*$))[.:]?\s*", re.I)
 _NEGATIONS = {"not", "no", "nor", "neither", "never", "none", "cannot"}
 _TIME = r"(?:(\d+):)?(\d+(?:\.\d+)?)(?![\d:.]*\d)"
 _UNIT = r"(?:\s*(?:s|sec|secs|second|seconds)\b\.?)?"
-_INTERVAL = re.compile(
-    rf"(?<![\d.:\-−]){_TIME}{_UNIT}\s*(?:,|-|–|—|\bto\b|\buntil\b|\btill\b|\bthrough\b|\band\b)\s*{_TIME}",
-    re.I,
-)
+_JOIN = r"\s*(?:,|-|–|—|\bto\b|\buntil\b|\btill\b|\bthrough\b|\band\b(?:\s+(?:it\s+)?(?:ends|stops)\s+at\b)?)\s*"
+_INTERVAL = re.compile(rf"(?<![\d.:\-−]){_TIME}{_UNIT}{_JOIN}{_TIME}", re.I)
 
 
 def parse_answer(text: str, sample: Sample) -> Answer:

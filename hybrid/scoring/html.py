@@ -116,8 +116,4 @@ def _examples(samples: list[Sample], predictions: Iterable[Mapping[str, Any]], c
 def _words(prediction: Any, sample: Sample) -> str:
     if sample.options is not None:
         return sample.options[prediction]
-    return (
-        " to ".join(f"{time:g}" for time in prediction)
-        if isinstance(prediction, list | tuple)
-        else str(prediction)
-    )
+    return " to ".join(f"{time:g}" for time in prediction) if isinstance(prediction, list | tuple) else str(prediction)

@@ -133,10 +133,7 @@ def _run(lines: Mapping[str, Mapping], samples: list[Sample], guesses: dict[str,
         "missing": whole["missing"],
         "unparsable": whole["unparsable"],
         "tasks": rows,
-        **{
-            f"macro_{key}": _mean(row[key] for row in rows.values())
-            for key in ("accuracy", "chance", "majority")
-        },
+        **{f"macro_{key}": _mean(row[key] for row in rows.values()) for key in ("accuracy", "chance", "majority")},
         "micro_accuracy": whole["accuracy"],
         "micro_ci95": whole["ci95"],
         "binding": _row(binding) if binding else None,

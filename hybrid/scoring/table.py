@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Report = Mapping[str, Any]
@@ -75,3 +75,31 @@ def _macro(run: Report | None) -> dict | None:
 
 def _micro(run: Report) -> dict:
     return {"n": run["n"], "accuracy": run["micro_accuracy"], "ci95": run["micro_ci95"]}
+
+
+def systems(runs: Mapping[str, Report], best: str) -> str:
+    """A table with a row for each system and a column for each task, macro and binding, in percent.
+
+    `runs` are reports or probe runs of the same questions. Above them stand chance and the majority answer, below
+    them n and the 95 % interval of the run called `best`.
+    """
+    tasks = list(runs[best]["tasks"])
+    rows = [["", *tasks, "macro", "binding"]]
+
+    def add(name: str, run: Report, key: str, form: Callable[[Any], str]) -> None:
+        macro = form(run.get(f"macro_{key}"))
+        cells = [run["tasks"][task] for task in tasks], run["binding"]
+        rows.append([name, *(form(cell.get(key)) for cell in cells[0]), macro, form(cells[1] and cells[1].get(key))])
+
+    for key in ("chance", "majority"):
+        add(key, runs[best], key, percent)
+    for name, run in runs.items():
+        add(name, run, "accuracy", percent)
+    add("n", runs[best], "n", lambda count: "-" if count is None else str(count))
+    add(f"95 % of {best}", runs[best], "ci95", short_interval)
+    return align(rows)
+
+
+def short_interval(bounds: list[float] | None) -> str:
+    """[0.78, 0.84] as 78-84; a dash for None."""
+    return "-" if bounds is None else f"{100 * bounds[0]:.0f}-{100 * bounds[1]:.0f}"

@@ -78,10 +78,13 @@ class _Track:
             person.boxes + np.tile(shift, 2), person.scores, person.keypoints + shift, person.confidence
         )
 
-    def follow(self, seconds: float, person: Persons) -> None:
-        centres = [(boxes[0, :2] + boxes[0, 2:]) / 2 for boxes in (self.person.boxes, person.boxes)]
-        measured = (centres[1] - centres[0]) / max(seconds - self.seconds, 1e-6)
-        self.velocity = 0.5 * self.velocity + 0.5 * measured
+    def follow(self, seconds: float, person: Persons, threshold: float) -> None:
+        """Takes the new place; the velocity is that of the joints, since a box jumps when it is cut off."""
+        shared = (self.person.confidence[0] >= threshold) & (person.confidence[0] >= threshold)
+        if shared.any():
+            steps = (person.keypoints[0] - self.person.keypoints[0])[shared]
+            measured = np.median(steps, 0) / max(seconds - self.seconds, 1e-6)
+            self.velocity = 0.5 * self.velocity + 0.5 * measured
         self.seconds, self.person = seconds, person
 
 
@@ -93,14 +96,17 @@ class Tracker:
         sigmas: np.ndarray,
         start_score: float = 0.4,
         similarity: float = 0.2,
+        unsure_similarity: float = 0.3,
         patience_seconds: float = 1.0,
         joint_threshold: float = 0.3,
     ):
-        """start_score: detection score that opens a track; similarity: least mean of IoU and OKS for a match;
+        """start_score: detection score that opens a track; similarity: least mean of IoU and OKS for a match,
+        unsure_similarity: the same for a detection below start_score;
         patience_seconds: how long a track waits unseen; joint_threshold: confidence of a joint in OKS.
         """
         self._sigmas = np.asarray(sigmas, dtype=np.float64)
-        self._start_score, self._similarity = start_score, similarity
+        self._start_score = start_score
+        self._similarity, self._unsure_similarity = similarity, unsure_similarity
         self._patience, self._joint_threshold = patience_seconds, joint_threshold
         self._tracks: list[_Track] = []
         self._next = 1
@@ -111,11 +117,11 @@ class Tracker:
         ids = np.full(len(persons), -1, dtype=np.int64)
         sure = persons.scores >= self._start_score
         free = list(self._tracks)
-        for stage in (sure, ~sure):
+        for stage, least in ((sure, self._similarity), (~sure, self._unsure_similarity)):
             rows = np.flatnonzero(stage)
-            for row, track in self._match(seconds, persons, rows, free):
+            for row, track in self._match(seconds, persons, rows, free, least):
                 ids[row] = track.identity
-                track.follow(seconds, persons[np.array([row])])
+                track.follow(seconds, persons[np.array([row])], self._joint_threshold)
                 free.remove(track)
         for row in np.flatnonzero(sure & (ids < 0)):
             ids[row] = self._next
@@ -124,18 +130,21 @@ class Tracker:
         return ids
 
     def _match(
-        self, seconds: float, persons: Persons, rows: np.ndarray, tracks: list[_Track]
+        self, seconds: float, persons: Persons, rows: np.ndarray, tracks: list[_Track], least: float
     ) -> list[tuple[int, _Track]]:
         if not len(rows) or not tracks:
             return []
-        moved = [track.moved(seconds) for track in tracks]
-        names = ("boxes", "scores", "keypoints", "confidence")
-        expected = Persons(*(np.concatenate([getattr(one, name) for one in moved]) for name in names))
         found = persons[rows]
-        alike = box_iou(found.boxes, expected.boxes)
-        alike = (alike + oks(found, expected, self._sigmas, self._joint_threshold)) / 2
+        # Whoever stops is found at the old place, whoever goes on at the expected one.
+        stayed = self._alike(found, [track.person for track in tracks])
+        alike = np.maximum(stayed, self._alike(found, [track.moved(seconds) for track in tracks]))
         # Pairs below the limit count as nothing, so that a poor pair is never taken for the sake of another.
-        chosen = linear_sum_assignment(np.where(alike >= self._similarity, alike, 0), maximize=True)
-        return [
-            (int(rows[i]), tracks[j]) for i, j in zip(*chosen, strict=True) if alike[i, j] >= self._similarity
-        ]
+        chosen = linear_sum_assignment(np.where(alike >= least, alike, 0), maximize=True)
+        return [(int(rows[i]), tracks[j]) for i, j in zip(*chosen, strict=True) if alike[i, j] >= least]
+
+    def _alike(self, found: Persons, others: list[Persons]) -> np.ndarray:
+        """The mean of box IoU and OKS [N, tracks]."""
+        names = ("boxes", "scores", "keypoints", "confidence")
+        expected = Persons(*(np.concatenate([getattr(one, name) for one in others]) for name in names))
+        similar = oks(found, expected, self._sigmas, self._joint_threshold)
+        return (box_iou(found.boxes, expected.boxes) + similar) / 2

@@ -118,9 +118,7 @@ def test_write_then_read_is_the_same(tmp_path):
     samples = [
         Sample("a", "Which?", "limb", 0.0, 1.5, video=video, options=["l", "r"], answer=0),
         Sample("b", "When?", "interval", 0.5, 1.5, skeleton=pose, answer=(0.1, 0.4), person=2),
-        Sample(
-            "c", "Line\u2028break?", "text", 0, 2, video, answer="both", group="g", meta={"binding": True}
-        ),
+        Sample("c", "Line\u2028break?", "text", 0, 2, video, answer="both", group="g", meta={"binding": True}),
         Sample("d", "Same?", "order", 0, 2, video="/c.mp4", second=Clip("/d.mp4", None, 1, 2)),
     ]
     path = tmp_path / "out" / "s.jsonl"

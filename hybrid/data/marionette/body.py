@@ -99,7 +99,8 @@ def forward_kinematics(pose: np.ndarray, body: Proportions) -> dict[str, np.ndar
         joints[f"{side}_knee"] = joints[f"{side}_hip"] + body.thigh * _leg_direction(hip, opening, sign)
         shank = _leg_direction(hip - knee, opening, sign)
         joints[f"{side}_ankle"] = joints[f"{side}_knee"] + body.shank * shank
-        joints[f"{side}_toe"] = joints[f"{side}_ankle"] + 0.16 * _leg_direction(hip - knee + np.radians(75), opening, sign)
+        foot = _leg_direction(hip - knee + np.radians(75), opening, sign)
+        joints[f"{side}_toe"] = joints[f"{side}_ankle"] + 0.16 * foot
 
     joints = {name: rotate_x(rotate_z(point, angle["roll"]), angle["pitch"]) for name, point in joints.items()}
     clearances = {"ankle": 0.08, "knee": 0.06, "hip": 0.10, "shoulder": 0.06}

@@ -25,8 +25,9 @@ from hybrid.data.marionette.script import focus_of, is_observable
 from hybrid.data.marionette.splits import SPLITS
 from hybrid.errors import DataError
 from hybrid.run_folder import atomic, write_json, write_jsonl
+from skeleton.balance import balance
 from skeleton.events import event_from_json, event_to_json, save_events
-from skeleton.questions import TASKS, Question, Subject, balance, build_questions
+from skeleton.questions import TASKS, Question, Subject, build_questions
 from skeleton.record import Skeleton
 from skeleton.video import write_video
 
@@ -58,9 +59,7 @@ def make_clip(config: PrepareConfig, split: str, number: int) -> None:
     noisy.save(folder / "skeletons" / f"{name}.npz")
     true.save(folder / "truth" / f"{name}.npz")
     questions = ask(scene, clip_generator(config.seed, split, number, "questions"))
-    persons = [
-        {"track_id": person.track_id, "view": person.view, "shirt": person.shirt} for person in scene.persons
-    ]
+    persons = [{"track_id": person.track_id, "view": person.view, "shirt": person.shirt} for person in scene.persons]
     with atomic(part) as file:
         json.dump(
             {
@@ -98,8 +97,8 @@ def skeletons(scene: Scene, rng: np.random.Generator, name: str) -> tuple[Skelet
     pixels = np.stack([scene.camera.project(person)[0] for person in joints])
     everywhere = np.ones(joints.shape[:3], bool)
     true = Skeleton(
-        keypoints=joints, confidence=everywhere.astype(np.float32), visible=everywhere, boxes=bounding_boxes(pixels, everywhere),
-        source=source | {"truth": True}, **common,
+        keypoints=joints, confidence=everywhere.astype(np.float32), visible=everywhere,
+        boxes=bounding_boxes(pixels, everywhere), source=source | {"truth": True}, **common,
     )  # fmt: skip
     return noisy, true
 
@@ -116,8 +115,8 @@ def prepare(config: PrepareConfig, progress: Callable[[int, int], None] = lambda
     if (found := _settings(folder)) is not None and found != settings:
         differing = sorted(key for key in settings if found.get(key) != settings[key])
         raise DataError(
-            f"expected {folder} to hold nothing or a set made with {({key: settings[key] for key in differing})}, "
-            f"found {({key: found.get(key) for key in differing})}: choose another output or remove the folder"
+            f"expected {folder} to hold nothing or a set made with { ({key: settings[key] for key in differing}) }, "
+            f"found { ({key: found.get(key) for key in differing}) }: choose another output or remove the folder"
         )
     if (folder / "info.json").is_file():
         return json.loads((folder / "info.json").read_text(encoding="utf-8"))
@@ -163,7 +162,8 @@ def _assemble(config: PrepareConfig, settings: dict) -> dict:
         rng = np.random.default_rng([config.seed, SPLITS.index(split), zlib.crc32(b"balance")])
         most = round(QUESTIONS_PER_CLIP * count / len(TASKS))
         lines, numbers = [], Counter()
-        for i in balance(questions, rng, most):
+        # Training takes every question; what is measured is balanced, so that a constant answer scores chance
+        for i in range(len(questions)) if split == "train" else balance(questions, rng, most):
             part, question = owners[i]
             name = part["clip"]
             identifier = f"{name}_{numbers[name]:02d}"

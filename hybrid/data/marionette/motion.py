@@ -14,6 +14,7 @@ from skeleton.events import LimbEvent
 from skeleton.vocabulary import vocabulary
 
 ARM = ("lift", "sweep", "fore_lift", "fore_sweep")
+LONGEST_CYCLE_SECONDS = 1.5
 RELEASE = 0.55  # of a throw's duration, when the object leaves the hand
 
 
@@ -33,6 +34,11 @@ def min_jerk(x: np.ndarray) -> np.ndarray:
     """0 for x <= 0, 1 for x >= 1, minimum-jerk in between."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * x * (10 - 15 * x + 6 * x * x)
+
+
+def is_kept(event: LimbEvent) -> bool:
+    """Whether a posture event is kept, not repeated: a squat is both a posture and an exercise."""
+    return event.count == 1 and event.end - event.start > LONGEST_CYCLE_SECONDS
 
 
 def limb_sides(limb: str) -> tuple[str, ...]:
@@ -77,9 +83,7 @@ def _blend(pose: np.ndarray, channel: str, weight: np.ndarray, target: np.ndarra
     pose[:, column] += weight * (target - pose[:, column])
 
 
-def _arm(
-    pose: np.ndarray, move: Move, side: str, times: np.ndarray, envelope: np.ndarray, body: Proportions
-) -> None:
+def _arm(pose: np.ndarray, move: Move, side: str, times: np.ndarray, envelope: np.ndarray, body: Proportions) -> None:
     event, size = move.event, move.event.size
     plane = 80.0 if move.sagittal else 5.0
     if event.movement == "circle":
@@ -143,8 +147,10 @@ def _aim(pose: np.ndarray, move: Move, side: str, body: Proportions):
         "the head": ((sign * 0.10, body.trunk + 0.24 * body.head, 0.03), (0.9, 0.1, 0.3)),
         "the shoulder": ((-sign * 0.8 * body.shoulder, body.trunk - 0.04, 0.13), (0.3, -0.9, 0.4)),
         "the belly": ((-sign * 0.02, 0.30 * body.trunk, 0.15), (0.9, -0.4, -0.2)),
-        "the hip": ((sign * (body.hip + 0.06), 0.02, 0.04), (0.9, 0.0, -0.4)),
+        "the hip": ((sign * (body.hip + 0.06), 0.28 * body.trunk, 0.0), (0.9, 0.1, -0.3)),
     }
+    if move.sagittal:  # a side view sees an elbow that points back
+        points["the hip"] = (points["the hip"][0], (0.1, 0.2, -0.9))
     point, hint = points[move.event.target]
     return np.array(point) - shoulder, side, body, hint
 
@@ -209,7 +215,7 @@ def _whole_body(pose: np.ndarray, move: Move, times: np.ndarray, envelope: np.nd
             lift = np.sin(np.pi * np.clip((x - offset) / 0.5, 0, 1))
             _blend(pose, f"{side}_hip", lift, 38.0)
             _blend(pose, f"{side}_knee", lift, 55.0)
-    elif event.movement == "squat" and event.end - event.start < 1.5 * event.count:
+    elif event.movement == "squat" and not is_kept(event):
         _legs(pose, _bumps(event, times) * inside, LEGS_OF_POSTURE["squat"])
     else:
         _legs(pose, envelope, LEGS_OF_POSTURE[event.movement])

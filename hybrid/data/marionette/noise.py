@@ -51,12 +51,11 @@ def hidden_joints(scene: Scene, pixels: np.ndarray, depth: np.ndarray) -> np.nda
     corners = [names.index(name) for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
     hidden = np.zeros(depth.shape, bool)
     for blocker in range(len(depth)):
-        trunk, trunk_depth = pixels[blocker][:, corners], depth[blocker][:, corners].mean(1)[:, None, None]
+        trunk = pixels[blocker][:, corners]
         half = 0.06 * scene.camera.focal / scene.camera.distance
         low, high = trunk.min(1)[:, None] - half, trunk.max(1)[:, None] + half
         inside = ((pixels >= low) & (pixels <= high)).all(-1)
-        behind = (depth > np.moveaxis(trunk_depth, 0, 0)[..., 0] + 0.07)
-        hidden |= inside & behind
+        hidden |= inside & (depth > depth[blocker][:, corners].mean(1)[:, None] + 0.07)
     hidden[:, :, corners] = False
     face = [names.index(name) for name in FACE]
     ears = depth[:, :, [names.index("left_ear"), names.index("right_ear")]].mean(-1)
@@ -71,7 +70,7 @@ def estimate(
     """(keypoints [M, T, V, 2] pixels, confidence, visible [M, T, V], boxes [M, T, 4]) as an estimator gives them."""
     noise = noise or NoiseModel()
     truth = true_joints(scene)
-    persons, frames, joints = truth.shape[:3]
+    persons, frames = truth.shape[:2]
     projected = [scene.camera.project(person) for person in truth]
     pixels, depth = np.stack([pixel for pixel, _ in projected]), np.stack([far for _, far in projected])
     height = 1.7 * scene.camera.focal / scene.camera.distance

@@ -138,7 +138,7 @@ class _Body:
         at = {name: points[t] for name, points in self.head.items()}
         radius, facing = self.radius[t], self.facing[t]
         hair, skin = self.colours["hair"], self.colours["skin"]
-        cv2.line(image, at["neck"], at["center"], skin, max(int(round(0.8 * radius)), 2), cv2.LINE_AA, SHIFT)
+        cv2.line(image, at["neck"], at["center"], skin, max(round(0.8 * radius), 2), cv2.LINE_AA, SHIFT)
         _disc(image, at["center"], radius + 1, [EDGE * value for value in hair])
         _disc(image, at["center"], radius, hair)
         if facing < -0.03:

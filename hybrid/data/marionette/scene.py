@@ -13,7 +13,7 @@ from hybrid.data.marionette.body import Proportions, forward_kinematics, rotate_
 from hybrid.data.marionette.camera import Camera, draw_camera
 from hybrid.data.marionette.motion import RELEASE, Move, animate
 from hybrid.data.marionette.script import Composer, Focus, fitting_view
-from hybrid.data.marionette.splits import TROUSERS, draw_body, draw_shade, split_of_outfit, split_of_pair
+from hybrid.data.marionette.splits import TROUSERS, draw_body, draw_shade, split_of_outfit
 from skeleton.events import LimbEvent
 from skeleton.vocabulary import vocabulary
 
@@ -25,7 +25,7 @@ HAIR = ((30, 24, 22), (74, 48, 30), (150, 108, 56), (112, 108, 106))
 
 @dataclass(frozen=True)
 class Person:
-    """One person: colours are RGB; joints are world positions [T, 3] by name; seat: a stool is under it."""
+    """One person: colours are RGB; joints are world positions [T, 3] by name."""
 
     track_id: int
     shirt: str
@@ -97,8 +97,9 @@ def draw_scene(rng: np.random.Generator, split: str, foci: Sequence[Focus], size
         held: tuple[Move, str] | None = None
         if social is not None and i in social[1:] and (social[0] == "handshake" or i == social[1]):
             other = social[2] if i == social[1] else social[1]
-            meeting = (abs(places[i, 0] - places[other, 0]) / 2, bodies[i], bodies[other])
-            composer.around(_social_move(rng, social[0], composer, f"the person in {shirts[other]}", meeting, i == social[1]))
+            half_distance = abs(places[i, 0] - places[other, 0]) / 2
+            meeting = (0.0, 0.29 * (bodies[i].height + bodies[other].height), half_distance - 0.07)
+            composer.around(_social_move(rng, social[0], composer, f"the person in {shirts[other]}", meeting))
         else:
             held = _solo(rng, composer, foci[i], bodies[i])
         _share_handshake_times(composer, persons, social, i)
@@ -107,7 +108,8 @@ def draw_scene(rng: np.random.Generator, split: str, foci: Sequence[Focus], size
         ground = np.array([places[i, 0], 0.0, places[i, 1]])
         local = forward_kinematics(animate(list(moves), times, bodies[i]), bodies[i])
         joints = {name: rotate_y(point, np.full(frames, yaw)) + ground for name, point in local.items()}
-        person = Person(int(track_ids[i]), shirts[i], _colours(rng, split, shirts[i]), bodies[i], views[i], moves, joints)
+        colours = _colours(rng, split, shirts[i])
+        person = Person(int(track_ids[i]), shirts[i], colours, bodies[i], views[i], moves, joints)
         persons.append(person)
         things.extend(_things(rng, split, person, held, times, yaw, ground))
     return Scene(tuple(persons), tuple(things), camera, times, duration)
@@ -122,44 +124,41 @@ def _places(rng: np.random.Generator, count: int, width: float) -> np.ndarray:
 
 def _draw_social(rng: np.random.Generator, split: str, count: int) -> tuple[str, int, int] | None:
     """(greet | handshake, who, with whom) or None; places count from the left."""
-    if count == 1 or rng.random() > 0.36:
+    if count == 1 or rng.random() > 0.42:
         return None
     who = int(rng.integers(count))
     neighbours = [other for other in (who - 1, who + 1) if 0 <= other < count]
     return str(rng.choice(["greet", "handshake"])), who, int(rng.choice(neighbours))
 
 
-def _social_move(rng, kind: str, composer: Composer, target: str, meeting: tuple, leads: bool) -> Move:
-    half_distance, body, other = meeting
+def _social_move(
+    rng: np.random.Generator, kind: str, composer: Composer, target: str, meeting: tuple[float, float, float]
+) -> Move:
+    """A handshake at `meeting` (body frame), or a wave at somebody."""
     length = float(rng.uniform(1.4, 2.4))
     start = float(rng.uniform(0.3, composer.duration - length - 0.2))
-    height = 0.5 * (0.68 * body.height + 0.68 * other.height) * 0.85
-    limb, count, aim = "right arm", 1, (0.0, height, half_distance - 0.07)
+    limb, count = "right arm", 1
     if kind == "greet":
-        limb, count, aim = str(rng.choice(["left arm", "right arm"])), int(rng.integers(2, 4)), None
+        limb, count = str(rng.choice(["left arm", "right arm"])), int(rng.integers(2, 4))
     event = LimbEvent(
         person=composer.person, limb=limb, movement=kind, target=target, start=round(start, 3),
         end=round(start + length, 3), count=count,
     )  # fmt: skip
-    return Move(event, 0.35, True, aim)
+    return Move(event, 0.35, True, meeting if kind == "handshake" else None)
 
 
 def _share_handshake_times(composer: Composer, persons: list[Person], social, i: int) -> None:
     """The second of two who shake hands takes the times of the first."""
     if social is None or social[0] != "handshake" or i != max(social[1:]):
         return
-    first = next(
-        move for person in persons for move in person.moves if move.event.movement == "handshake"
-    )
+    first = next(move for person in persons for move in person.moves if move.event.movement == "handshake")
     for k, move in enumerate(composer.moves):
         if move.event.movement == "handshake":
             event = replace(move.event, start=first.event.start, end=first.event.end)
             composer.moves[k] = replace(move, event=event)
 
 
-def _solo(
-    rng: np.random.Generator, composer: Composer, focus: Focus, body: Proportions
-) -> tuple[Move, str] | None:
+def _solo(rng: np.random.Generator, composer: Composer, focus: Focus, body: Proportions) -> tuple[Move, str] | None:
     """Fill the script of somebody who deals with no other person; (move, object) where an object is used."""
     if focus.script == "sequence":
         composer.sequence(focus=focus)

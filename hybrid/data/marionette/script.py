@@ -18,7 +18,7 @@ WEIGHTS = {  # how often a primitive is drawn, 1 where not listed
     "arm touch": 2.2, "arm raise": 2.0, "leg swing": 1.4, "head shake": 1.7, "head turn": 1.6, "torso lean": 1.6,
     "whole body step": 1.4,
 }  # fmt: skip
-VIEWS = {"front": 0.46, "back": 0.16, "left": 0.19, "right": 0.19}
+VIEWS = {"front": 0.42, "back": 0.22, "left": 0.18, "right": 0.18}
 EASILY_SEEN = {"up": 0.3, "down": 0.3, "forward": 0.3}  # drawn less where the kind has left and right besides
 SEQUENCE_KINDS = KINDS[:18]
 UPPER_KINDS = tuple(kind for kind in SEQUENCE_KINDS if kind.startswith(("arm", "head")))
@@ -33,8 +33,10 @@ def is_observable(event: LimbEvent, view: str) -> bool:
     else:
         hidden = event.direction in ("forward", "back") and event.movement in ("lean", "step")
     if view == "back":
-        hidden = hidden or event.movement in ("nod", "shake", "turn", "punch") or event.target in ("the belly", "the shoulder")
-        hidden = hidden or (event.movement == "raise" and event.direction == "forward")
+        outward = event.direction == "up" or event.limb == f"{event.direction} arm"
+        before_the_trunk = event.movement == "raise" and event.group == "arm" and not outward
+        before_the_trunk |= event.target in ("the belly", "the shoulder")
+        hidden |= before_the_trunk or event.movement in ("nod", "shake", "turn", "punch")
     return not hidden
 
 
@@ -95,15 +97,17 @@ class Composer:
         self.used: set[str] = set()  # movements; none is drawn twice
         self.unseen = 0.04
 
-    def sequence(self, kinds: tuple[str, ...] = SEQUENCE_KINDS, focus: Focus | None = None, posture: str | None = None):
+    def sequence(
+        self, kinds: tuple[str, ...] = SEQUENCE_KINDS, focus: Focus | None = None, posture: str | None = None
+    ) -> None:
         """Two or three events, one after the other; that of the focus stands anywhere among them."""
         wanted = 2 if posture else int(self.rng.choice([2, 3], p=[0.3, 0.7]))
         most = 4 - wanted if wanted < 3 else 2
         place = int(self.rng.integers(wanted))
         chosen: list[LimbEvent | None] = [None] * wanted
         for i in [*range(place, wanted), *reversed(range(place))]:
-            neighbours = [chosen[k] for k in (i - 1, i + 1) if 0 <= k < wanted and chosen[k] is not None]
-            beside = [_kind(event) for event in neighbours] + ([posture] if posture else [])
+            before, after = ([event for event in part if event] for part in (chosen[:i], chosen[i + 1 :]))
+            beside = [_kind(event) for event in before[-1:] + after[:1]] + ([posture] if posture else [])
             main = focus if i == place else None
             chosen[i] = self._draw((main.kind,) if main else kinds, beside, most, focus=main)
         self._lay_out([event for event in chosen if event is not None], chosen[place])
@@ -138,9 +142,7 @@ class Composer:
                 latest = min(end - 1.0, self.duration - 0.1) - (event.end - event.start)
                 if latest > start + 1.1:
                     self._add(event, float(self.rng.uniform(start + 1.1, latest)))
-        event = LimbEvent(
-            person=self.person, limb="whole body", movement=name, start=start, end=end, observable=True
-        )
+        event = LimbEvent(person=self.person, limb="whole body", movement=name, start=start, end=end, observable=True)
         self.moves.append(Move(event, rise, self.view in ("left", "right"), turn=int(self.rng.choice([-1, 1]))))
 
     def around(self, move: Move) -> None:
@@ -240,4 +242,3 @@ def _kind(event: LimbEvent) -> str:
 
 def _counted(kind: str) -> bool:
     return vocabulary().movement(kind.split()[-1]).counted
-

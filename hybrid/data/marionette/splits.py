@@ -10,7 +10,10 @@ from hybrid.data.marionette.body import Proportions
 from skeleton.vocabulary import vocabulary
 
 SPLITS = ("train", "val", "test")
-TROUSERS = {"grey": (112, 116, 124), "navy": (44, 52, 92), "brown": (112, 80, 52), "olive": (92, 98, 52), "beige": (176, 158, 122)}
+TROUSERS = {
+    "grey": (112, 116, 124), "navy": (44, 52, 92), "brown": (112, 80, 52), "olive": (92, 98, 52),
+    "beige": (176, 158, 122),
+}  # fmt: skip
 SHADES = {
     "red": (214, 30, 36), "blue": (34, 70, 214), "green": (26, 148, 52), "yellow": (240, 216, 30),
     "purple": (128, 40, 168), "orange": (246, 132, 20), "white": (244, 244, 240), "black": (22, 22, 26),
@@ -59,8 +62,10 @@ def draw_body(rng: np.random.Generator, split: str) -> Proportions:
 
 
 def draw_shade(rng: np.random.Generator, split: str, colour: str) -> tuple[int, int, int]:
-    """An RGB shade of a colour word; the shades of different splits lie in different cells."""
+    """An RGB shade of a colour word; the shades of different splits lie in different cells (black and white leave
+    so little room that rounded shades may coincide)."""
     light, tint = draw_cell(rng, split, 5)
     base = np.array(SHADES[colour], float)
-    shifted = base * (0.86 + 0.2 * light) + 26 * (tint - 0.5) * np.array([1, -1, 1]) + (6 if colour == "black" else 0)
+    strength = 6 if colour in ("white", "black") else 26  # these two are soon another colour
+    shifted = base * (0.86 + 0.2 * light) + strength * (tint - 0.5) * np.array([1, -1, 1])
     return tuple(int(value) for value in np.clip(np.round(shifted), 0, 255))

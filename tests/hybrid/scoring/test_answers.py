@@ -88,9 +88,7 @@ def test_numbers_as_options():
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    options=st.lists(st.text(), min_size=2, max_size=6, unique=True), pick=st.integers(0, 5), text=st.text()
-)
+@given(options=st.lists(st.text(), min_size=2, max_size=6, unique=True), pick=st.integers(0, 5), text=st.text())
 def test_any_text_gives_an_index_or_none_and_an_option_itself(options, pick, text):
     assert parse_choice(text, options) in (None, *range(len(options)))
     option = options[pick % len(options)]
@@ -131,6 +129,8 @@ def test_counts(text, count):
         ("1.2s – 2.8s", (1.2, 2.8)),
         ("From 1.2 seconds until 2.8 seconds.", (1.2, 2.8)),
         ("0:01 - 1:03.5", (1.0, 63.5)),
+        ("It starts at 1.2 s and ends at 2.8 s.", (1.2, 2.8)),
+        ("1.2 and then 2.8", None),
         ("2.8 to 1.2", None),
         ("2 to 2", None),
         ("1.2", None),

@@ -92,9 +92,7 @@ def test_best_interval_beats_every_training_interval():
     best = best_interval(intervals)
 
     def hits(interval):
-        shared = np.clip(
-            np.minimum(interval[1], intervals[:, 1]) - np.maximum(interval[0], intervals[:, 0]), 0, None
-        )
+        shared = np.clip(np.minimum(interval[1], intervals[:, 1]) - np.maximum(interval[0], intervals[:, 0]), 0, None)
         union = np.ptp(intervals, axis=1) + interval[1] - interval[0] - shared
         return np.mean(shared / union >= 0.5)
 

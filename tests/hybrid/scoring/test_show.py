@@ -11,9 +11,7 @@ from hybrid.scoring.table import align, compare, interval, percent
 @pytest.fixture
 def parts():
     samples = [
-        Sample(
-            "a", "<b>Which</b>?", "limb", 0, 9, options=["<left>", "right"], answer=0, meta={"binding": True}
-        ),
+        Sample("a", "<b>Which</b>?", "limb", 0, 9, options=["<left>", "right"], answer=0, meta={"binding": True}),
         Sample("b", "When?", "interval", 0, 9, answer=(1, 2)),
         Sample("c", "How often?", "count", 0, 9, answer=3),
         Sample("h", "Secret?", "limb", 0, 9, options=["x", "y"]),

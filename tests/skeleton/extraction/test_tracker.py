@@ -110,6 +110,42 @@ def test_unsure_detections_prolong_but_never_begin():
     assert tracker.update(0.2, people([[2, 0], [300, 0]], scores=[0.9, 0.6])).tolist() == [1, 2]
 
 
+def test_a_fast_walker_is_followed_by_velocity():
+    tracker = Tracker(SIGMAS)
+    places = np.cumsum([10, 25, 40, 55, 70, 85, 100, 100, 100])
+    assert [tracker.update(t / 10, people([[x, 0]])).tolist() for t, x in enumerate(places)] == [[1]] * 9
+
+
+def test_a_cut_off_box_before_a_gap_does_not_throw_the_track_away():
+    tracker = Tracker(SIGMAS)
+    for step in range(10):
+        tracker.update(step / 30, people([[100, 50]]))
+    cut = people([[100, 50]])
+    cut.boxes[0, 3] -= 120
+    assert tracker.update(10 / 30, cut).tolist() == [1]
+    assert tracker.update(18 / 30, people([[100, 50]])).tolist() == [1]
+
+
+def test_poses_tell_apart_what_boxes_confuse():
+    tracker = Tracker(SIGMAS)
+    first = people([[0, 0], [20, 0]])
+    first.keypoints[1] = [20, 0] + POSE[::-1] * [80, 200]
+    assert tracker.update(0.0, first).tolist() == [1, 2]
+    swapped = Persons(
+        first.boxes[::-1] * 0.6 + first.boxes * 0.4, first.scores, first.keypoints, first.confidence
+    )
+    assert tracker.update(0.1, swapped).tolist() == [1, 2]
+
+
+def test_an_unsure_neighbour_does_not_take_the_track_over():
+    tracker = Tracker(SIGMAS, start_score=0.5)
+    poster = people([[40, 0]], scores=[0.3])
+    assert tracker.update(0.0, people([[0, 0]])).tolist() == [1]
+    assert box_iou(poster.boxes, people([[0, 0]]).boxes)[0, 0] / 2 < 0.3
+    assert tracker.update(0.1, poster).tolist() == [-1]
+    assert tracker.update(0.2, people([[2, 0]])).tolist() == [1]
+
+
 def test_a_far_jump_is_another_person():
     tracker = Tracker(SIGMAS)
     assert tracker.update(0.0, people([[0, 0]])).tolist() == [1]

@@ -1,0 +1,49 @@
+"""What the encoder's own event prediction must say: for each person, time bin and limb, what that limb does.
+
+Targets come from limb events (computed or synthetic), never from questions. A column each: every movement, every
+direction and every body target of the vocabulary (1 where an observable event covers at least `COVER` of the bin),
+and last the repetitions done within the bin.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from skeleton.events import LimbEvent
+from skeleton.layouts import LIMBS
+from skeleton.vocabulary import vocabulary
+
+COVER = 0.3
+_PARTS = {
+    "both arms": ("left arm", "right arm"),
+    "both legs": ("left leg", "right leg"),
+    "whole body": ("torso", "left leg", "right leg"),
+}
+
+
+@cache
+def columns() -> dict[str, int]:
+    """Column of each movement, direction and body target; the last column, `repetitions`, is a number."""
+    words = vocabulary()
+    names = [*words.movements, *words.directions, *words.body_targets, "repetitions"]
+    return {name: place for place, name in enumerate(names)}
+
+
+def event_targets(events: list[LimbEvent], track_ids: list[int], bins: int, width: float) -> np.ndarray:
+    """Targets [M, K, G, F] float32 of one clip; persons in the order of `track_ids`, bins of `width` seconds."""
+    targets = np.zeros((len(track_ids), bins, len(LIMBS), len(columns())), dtype=np.float32)
+    starts = np.arange(bins) * width
+    for event in events:
+        if event.person not in track_ids or not event.observable:
+            continue
+        overlap = np.clip(np.minimum(starts + width, event.end) - np.maximum(starts, event.start), 0, None)
+        names = [event.movement, event.direction, event.target]
+        marked = [columns()[name] for name in names if name in columns()]
+        limbs = [LIMBS.index(limb) for limb in _PARTS.get(event.limb, (event.limb,))]
+        for limb in limbs:
+            cell = targets[track_ids.index(event.person), :, limb]
+            for column in marked:
+                cell[overlap >= COVER * min(width, event.end - event.start), column] = 1
+            if vocabulary().movement(event.movement).counted:
+                cell[:, -1] += event.count * overlap / (event.end - event.start)
+    return targets

@@ -1,0 +1,45 @@
+"""The demo (`make demo`): prepare Marionette, train and test a video-only and a pose-grounded model, ask about a real clip.
+
+DEMO_VIDEO=FILE asks about your own video. Finished steps are not done again; remove runs/demo_* to train anew.
+"""
+
+import json
+import sys
+import time
+
+from hybrid.config import load_config
+from hybrid.demo import NOTES, QUESTIONS, RUNS, Settings, finish, paths, real_clip, run, table, test, train
+from hybrid.errors import HybridError
+from hybrid.schema import TrainConfig
+from skeleton.errors import SkeletonError
+
+
+def main() -> None:
+    started, settings = time.time(), Settings()
+    print(f"[1/5] Marionette: {settings.clips} training clips", flush=True)
+    prepared = run("prepare", "marionette", f"output={settings.data}", f"clips={settings.clips}")
+    finish({"prepare": prepared}, {})
+    print(f"[2/5] training {' and '.join(RUNS)} (logs: runs/*/train.log)", flush=True)
+    train(settings)
+    print("[3/5] testing both (logs: runs/*/test.log)", flush=True)
+    reports = test(settings)
+    config = load_config(TrainConfig, [str(settings.runs / RUNS["grounded"] / "config.yaml")])
+    result = f"{table(settings, reports)}\n\n{NOTES.format(frames=config.data.frames, fps=config.data.pose_fps)}"
+    (settings.runs / "demo_table.txt").write_text(result + "\n")
+    print(f"[4/5] result (also in {settings.runs / 'demo_table.txt'})\n\n{result}\n", flush=True)
+    print("[5/5] a clip", flush=True)
+    clip = real_clip(settings)
+    asked = run(
+        "ask", str(settings.runs / RUNS["grounded"] / "config.yaml"), *paths(settings), *clip,
+        f"question={json.dumps(list(QUESTIONS))}", "overlay=true",
+    )  # fmt: skip
+    finish({"ask": asked}, {})
+    print(f"reports: runs/*/report.html; skeleton and overlay: {settings.runs / RUNS['grounded'] / 'asked'}")
+    print(f"the demo took {(time.time() - started) / 60:.1f} minutes")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (HybridError, SkeletonError) as error:
+        sys.exit(f"error: {error}")
