@@ -13,10 +13,10 @@ from hybrid.run_folder import RunFolder, atomic
 def make_loggers(folder: RunFolder, resumed_step: int) -> list[Logger]:
     """metrics.csv and TensorBoard files in the run folder; rows up to `resumed_step` are kept, later ones replaced."""
     text = kept_rows(folder.metrics, resumed_step)
-    logger = CSVLogger(folder.path.parent, name=folder.path.name, version="", flush_logs_every_n_steps=50)
+    logger = CSVLogger(folder.path.parent, name=folder.path.name, version="", flush_logs_every_n_steps=1)
     experiment = logger.experiment
     if text:
-        experiment.metrics_keys = next(csv.reader([text]))
+        experiment.metrics_keys = next(csv.reader(text.splitlines()))
         with atomic(folder.metrics) as file:
             file.write(text)
     return [logger, TensorBoardLogger(folder.path, name="tensorboard", version="")]

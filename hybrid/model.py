@@ -19,13 +19,16 @@ from fusion.anchoring import Anchor
 from fusion.injection import joint_tokens_in
 from fusion.placement import tree_mask
 from fusion.projector import Projector
-from fusion.tokens import LimbTokens
+from fusion.tokens import JointTokens, LimbTokens
 from hybrid.data.collation import Batch
 from hybrid.data.event_targets import columns
 from hybrid.mllm import reuse_video_features, video_features, vision_tower
 from hybrid.schema import EncoderConfig, FusionConfig
 from skeleton.encoders import build_encoder
 from skeleton.layouts import LIMBS, get_layout
+
+
+RARE = 5.0  # weight of what happens against what does not: of all columns of all tokens, one in a hundred is true
 
 
 def event_loss(predicted: Tensor, targets: Tensor | None) -> Tensor:
@@ -37,21 +40,27 @@ def event_loss(predicted: Tensor, targets: Tensor | None) -> Tensor:
         return 0.0 * predicted.sum()
     known = ~targets[..., 0].isnan()
     predicted, targets = predicted[known].float(), targets[known]
-    words = nn.functional.binary_cross_entropy_with_logits(predicted[:, :-1], targets[:, :-1], reduction="sum")
+    words = nn.functional.binary_cross_entropy_with_logits(
+        predicted[:, :-1], targets[:, :-1], reduction="sum", pos_weight=predicted.new_tensor(RARE)
+    )
     return (words + (predicted[:, -1] - targets[:, -1]).square().sum()) / max(len(targets), 1)
 
 
 @dataclass(frozen=True)
 class Words:
-    """The MLLM's own embeddings of the body's words: limbs [G, width], events [F - 1, width], and their RMS.
+    """The MLLM's own embeddings of the body's words: limbs [G, width], whole seconds [S, width], events [F - 1, width],
+    and the RMS of its embeddings.
 
-    A joint token starts out as the sum of what it is called and what it is predicted to do, in the vectors that the
+    A joint token starts out as the sum of its limb, its second and what it is predicted to do, in the vectors that the
     language model already reads; the projector adds what has no word.
     """
 
     limbs: Tensor
+    seconds: Tensor
     events: Tensor
     scale: float
+
+    SECONDS = 60  # later tokens say this second; their Fourier features go on
 
     @classmethod
     def of(cls, embedding: Tensor, encode: Callable[[str], list[int]]) -> "Words":
@@ -60,7 +69,8 @@ class Words:
         def mean(names: Iterable[str]) -> Tensor:
             return torch.stack([embedding[encode(" " + name)].detach().float().mean(0) for name in names])
 
-        return cls(mean(LIMBS), mean(list(columns())[:-1]), embedding.detach().float().square().mean().sqrt().item())
+        scale = embedding.detach().float().square().mean().sqrt().item()
+        return cls(mean(LIMBS), mean(map(str, range(cls.SECONDS + 1))), mean(list(columns())[:-1]), scale)
 
 
 class JointBranch(nn.Module):
@@ -82,19 +92,25 @@ class JointBranch(nn.Module):
         self.tokens = LimbTokens(self.encoder.width, limbs, fusion.max_persons)
         self.projector = Projector(self.encoder.width, width, words.scale)
         self.limb_words = nn.Parameter(words.limbs.clone())
+        self.second_words = nn.Parameter(words.seconds.clone())
         self.anchor = Anchor(width) if fusion.anchor else None
         self.events = nn.Linear(self.encoder.width, len(columns())) if event_head else None
         self.event_words = nn.Parameter(words.events.clone()) if event_head else None
         self.event_loss: Tensor | None = None
 
+    def pooled(self, batch: Batch) -> JointTokens:
+        """Limb tokens in the encoder's width."""
+        return self.tokens(self.encoder(batch.body), batch.body, batch.plan)
+
     def forward(self, batch: Batch, volumes: list[Tensor] | None) -> tuple[Tensor, Tensor]:
         """Tokens [B, N, width] and their mask [B, N]; volumes: of the rows with video, in order (anchoring only).
 
         In training with an event head, `event_loss` holds the loss of this batch afterwards."""
-        tokens = self.tokens(self.encoder(batch.body), batch.body, batch.plan)
-        # [B, N, width]: the limb's name, null token first
-        names = self.limb_words.repeat((tokens.mask.shape[1] - 1) // len(self.limb_words), 1)
-        added = nn.functional.pad(names, (0, 0, 1, 0)).expand(len(tokens.mask), -1, -1)
+        tokens = self.pooled(batch)
+        # [B, N, width]: limb and second, null token first
+        limbs = self.limb_words.repeat((tokens.mask.shape[1] - 1) // len(self.limb_words), 1)
+        seconds = tokens.times.long().clamp(max=Words.SECONDS)
+        added = nn.functional.pad(limbs, (0, 0, 1, 0)) + self.second_words[seconds]
         if self.events is not None:
             predicted = self.events(tokens.features)
             self.event_loss = event_loss(predicted, batch.events) if self.training else None

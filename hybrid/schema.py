@@ -28,8 +28,6 @@ class TinyConfig:
     vision_layers: int = field("layers of the vision tower", 2)
     patch_size: int = field("side of a vision patch in pixels; two by two patches make a visual token", 14)
     vocabulary: int = field("words of the tokenizer, at most", 1024)
-    initializer_range: float = field("standard deviation of the random weights", 0.025)
-    embedding_std: float = field("standard deviation of the random embeddings", 0.15)
 
     def check(self) -> None:
         _demand(
@@ -146,6 +144,9 @@ class OptimConfig:
     precision: str = field("of the passes", "32-true", choices=["32-true", "bf16-mixed", "16-mixed"])
     devices: int = field("processes, one for each GPU", 1)
     resume: str | None = field("checkpoint to go on from", None)
+    pretrain_steps: int = field("steps of event pre-training of the encoder, before the first step", 0)
+    pretrain_batch: int = field("clips of one such step", 48)
+    pretrain_lr: float = field("its peak learning rate", 4e-3)
     event_loss: float = field("weight of the encoder's own event prediction", 0.0)
 
     def check(self) -> None:
@@ -197,6 +198,11 @@ class TrainConfig:
         _demand(
             self.fusion.mode != "none" or self.train.event_loss == 0,
             f"expected train.event_loss=0 with fusion.mode=none, found {self.train.event_loss}: no encoder",
+        )
+        _demand(
+            self.train.pretrain_steps == 0 or self.train.event_loss > 0,
+            f"expected train.event_loss above 0 with train.pretrain_steps={self.train.pretrain_steps}, found 0: "
+            "event pre-training trains the head of that loss",
         )
         _demand(
             self.train.event_loss == 0 or self.data.events,

@@ -10,6 +10,7 @@ from hybrid.data.module import ClipData, load
 from hybrid.errors import CheckpointError
 from hybrid.loggers import make_loggers
 from hybrid.modules.instruction import InstructionModule
+from hybrid.modules.pretraining import EventPretraining
 from hybrid.run_folder import RunFolder, commit
 from hybrid.schema import TrainConfig
 
@@ -61,6 +62,25 @@ def describe(config: TrainConfig, model: torch.nn.Module, data: ClipData) -> str
     )
 
 
+def pretrain(config: TrainConfig, module: InstructionModule, data: ClipData) -> None:
+    """Event pre-training of the joint branch, in place."""
+    train = config.train
+    trainer = Trainer(
+        precision=train.precision,
+        devices=1,
+        max_steps=train.pretrain_steps,
+        gradient_clip_val=train.grad_clip or None,
+        logger=False,
+        callbacks=[TQDMProgressBar(refresh_rate=10)],
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    joints = module.model.joints
+    learner = EventPretraining(joints, train.pretrain_lr, train.weight_decay, train.pretrain_steps)
+    trainer.fit(learner, data.pretraining_loader())
+
+
 def train(config: TrainConfig) -> RunFolder:
     """Train one run, or go on with it; returns its folder."""
     seed_everything(config.seed, verbose=False)
@@ -97,5 +117,11 @@ def train(config: TrainConfig) -> RunFolder:
         log_every_n_steps=10,
         use_distributed_sampler=False,
     )
+    if config.train.pretrain_steps and checkpoint is None:
+        print(f"event pre-training of the encoder: {config.train.pretrain_steps} steps", flush=True)
+        pretrain(config, module, data)
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    if config.train.steps % every:  # steps behind the last validation
+        for name in ["last"] if validates else ["last", "best"]:
+            trainer.save_checkpoint(folder.checkpoint(name), weights_only=False)
     return folder

@@ -175,7 +175,7 @@ def streams(
 
     joint     from the person's mid hip (in a row without both hips: from the mean visible joint), in torsos
     bone      joint minus its parent, in torsos; 0 where the parent is invisible, and at the root
-    motion    next row minus this row, in torsos; 0 where either is invisible and in the last row
+    motion    next row minus this row, in torsos a second (so that it is about as large as the others); 0 where either is invisible and in the last row
     position  frame heights from the centre of the frame (metres as they are)
     One more channel is the confidence. A torso is the person's median distance from mid hip to mid shoulder
     over the clip, at least an eighth of their extent (a torso seen end-on); without one, half of it.
@@ -196,7 +196,9 @@ def streams(
             part = (keypoints - keypoints[..., parents, :]) / unit * batch.visible[..., parents, None]
         elif name == "motion":
             both = visible[:, :, 1:] & visible[:, :, :-1]
-            step = (keypoints[:, :, 1:] - keypoints[:, :, :-1]) / unit * both
+            seconds = batch.times[:, 1:] - batch.times[:, :-1]
+            seconds = torch.where(seconds > 0, seconds, torch.ones_like(seconds))[:, None, :, None, None]
+            step = (keypoints[:, :, 1:] - keypoints[:, :, :-1]) / unit / seconds * both
             part = torch.nn.functional.pad(step, (0, 0, 0, 0, 0, 1))
         elif keypoints.shape[-1] == 2:
             middle = torch.stack((batch.aspect / 2, torch.full_like(batch.aspect, 0.5)), dim=-1)

@@ -161,6 +161,14 @@ class TrainingRows(Dataset):
         return tuple(replace(e, start=e.start - clip.start, end=e.end - clip.start) for e in inside)
 
 
+class PretrainingRows(TrainingRows):
+    """Draws -> skeletons with their events: no video, no questions."""
+
+    def __getitem__(self, draw: Draw) -> Row:
+        clip = self.clips[draw.clip]
+        return Row(None, self.reader.skeleton(clip), clip.seconds, (), self.known_events(clip))
+
+
 class StepSampler(Sampler[list[Draw]]):
     """Batches keyed by seed, epoch and step, so that training resumed at `start` draws what it would have drawn.
 

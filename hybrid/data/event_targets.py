@@ -1,8 +1,8 @@
 """What the encoder's own event prediction must say: for each person, time bin and limb, what that limb does.
 
 Targets come from limb events (computed or synthetic), never from questions. A column each: every movement, every
-direction and every body target of the vocabulary (1 where an observable event covers at least `COVER` of the bin),
-and last the repetitions done within the bin.
+direction and every body target of the vocabulary (1 where an observable event covers at least `COVER` of the bin, or
+of itself where it is shorter), and last the repetitions done within the bin.
 """
 
 from functools import cache

@@ -11,6 +11,7 @@ from hybrid.data.clips import (
     ClipReader,
     EvalBatch,
     EvalRows,
+    PretrainingRows,
     StepSampler,
     TrainingRows,
     ValidationRows,
@@ -28,6 +29,11 @@ def load(paths: list[str], key: str) -> list[Sample]:
     if not paths:
         raise ConfigError(f"expected JSONL files in {key}, found none: give {key}=[FILE.jsonl]")
     return [sample for path in paths for sample in read_samples(path)]
+
+
+def answered(clips: list[Clip]) -> list[Clip]:
+    """The clips with a question whose answer is known."""
+    return [clip for clip in clips if any(sample.kind != "hidden" for sample in clip.samples)]
 
 
 def split_clips(clips: list[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:
@@ -62,9 +68,9 @@ class ClipData(LightningDataModule):
     def setup(self, stage: str) -> None:
         data = self.config.data
         if stage in ("fit", "validate"):
-            clips = group_clips(load(data.train, "data.train"))
+            clips = answered(group_clips(load(data.train, "data.train")))
             if data.val:
-                self.train_clips, val = clips, group_clips(load(data.val, "data.val"))
+                self.train_clips, val = clips, answered(group_clips(load(data.val, "data.val")))
             else:
                 self.train_clips, val = split_clips(clips, data.validation_fraction, self.config.seed)
             self.val_clips = thin(val, self.config.train.val_samples)
@@ -95,6 +101,14 @@ class ClipData(LightningDataModule):
         sampler.start = self.start_step * train.accumulate
         dataset = TrainingRows(self.train_clips, self.reader, self.config.fusion, self.events)
         return self.loader(dataset, self.collator, batch_sampler=sampler)
+
+    def pretraining_loader(self) -> DataLoader:
+        """Skeletons and events for train.pretrain_steps steps."""
+        train = self.config.train
+        lengths = [self.reader.length(clip) for clip in self.train_clips]
+        sampler = StepSampler(lengths, train.pretrain_batch, train.pretrain_steps, self.config.seed)
+        rows = PretrainingRows(self.train_clips, self.reader, self.config.fusion, self.events)
+        return self.loader(rows, self.collator, batch_sampler=sampler)
 
     def val_dataloader(self) -> DataLoader | list:
         if not self.val_clips:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from transformers import ProcessorMixin
 
 from hybrid.data.sample import Sample
-from hybrid.errors import ModelError
+from hybrid.errors import DataError, ModelError
 
 JOINTS, QUESTION = "[[joints]]", "[[question]]"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -43,13 +43,19 @@ def question_text(sample: Sample, answer_format: str) -> str:
     """What the user asks; `letter` lists the options and asks for a letter."""
     if answer_format == "text" or sample.options is None:
         return sample.question
-    lines = [f"{LETTERS[i]}. {option}" for i, option in enumerate(sample.options)]
+    letters = option_texts(sample, answer_format)
+    lines = [f"{letter}. {option}" for letter, option in zip(letters, sample.options, strict=True)]
     return "\n".join([sample.question, *lines, "Answer with the letter of the right option."])
 
 
 def option_texts(sample: Sample, answer_format: str) -> tuple[str, ...]:
-    """What the model may say to a multiple choice, in the order of the options."""
+    """What the model may say to a multiple choice, in the order of the options. Raises DataError without letters left."""
     options = sample.options or ()
+    if answer_format == "letter" and len(options) > len(LETTERS):
+        raise DataError(
+            f"expected at most {len(LETTERS)} options with data.answer_format=letter, found {len(options)} in the sample "
+            f"{sample.id!r}: use data.answer_format=text"
+        )
     return tuple(LETTERS[: len(options)]) if answer_format == "letter" else tuple(options)
 
 

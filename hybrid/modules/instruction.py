@@ -26,6 +26,7 @@ class InstructionModule(LightningModule):
         super().__init__()
         self.model, self.optim = model, optim
         self.random_state: Tensor | None = None
+        self.cuda_random_state: Tensor | None = None
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         spoken = self.model(batch)
@@ -100,13 +101,22 @@ class InstructionModule(LightningModule):
         names = self.saved_names()
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in names}
         checkpoint["random_state"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            checkpoint["cuda_random_state"] = torch.cuda.get_rng_state(self.device)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.random_state = checkpoint.get("random_state")
+        self.cuda_random_state = checkpoint.get("cuda_random_state")
 
-    def on_train_start(self) -> None:
+    def on_fit_start(self) -> None:
+        self.train()  # from_pretrained leaves the MLLM in eval mode, and Lightning leaves it so
+
+    def on_train_batch_start(self, _batch: Batch, _index: int) -> None:
+        """Random numbers go on where the checkpoint was written; earlier, the loaders would still draw from them."""
         if self.random_state is not None:
             torch.set_rng_state(self.random_state.cpu())
+            if self.cuda_random_state is not None and self.device.type == "cuda":
+                torch.cuda.set_rng_state(self.cuda_random_state.cpu(), self.device)
             self.random_state = None
 
     def load_state_dict(self, state_dict: dict[str, Tensor], strict: bool = True, assign: bool = False) -> Any:

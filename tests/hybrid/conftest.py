@@ -1,16 +1,17 @@
 """Small real models and clips made on the spot."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hybrid.build import build
 from hybrid.data.collation import Branch, Row
-from hybrid.data.sample import Sample
+from hybrid.data.sample import Sample, write_samples
 from hybrid.schema import TrainConfig
 from skeleton.record import Skeleton
-from skeleton.video import Frames
+from skeleton.video import Frames, write_video
 
 WORDS = ("Which limb does the person raise?", "the left arm", "the right leg", "1.2 to 3.4", "0567890", "kick", "both")
 
@@ -83,3 +84,32 @@ def make(tiny_config, tiny_samples):
         return model.eval(), collator
 
     return built
+
+
+@pytest.fixture(scope="session")
+def small_set(tmp_path_factory, body) -> Path:
+    """A folder of six clips of two seconds, 0.mp4 and 0.npz to 5, each a noise that gets lighter, and their questions.
+
+    Three to a clip in train.jsonl; two.jsonl has clips 0 and 1, val.jsonl 4 and 5, test.jsonl 0 to 2 and two samples
+    that lack the skeleton or the video.
+    """
+    folder, samples = tmp_path_factory.mktemp("small_set"), []
+    for number in range(6):
+        noise = np.random.default_rng(number).integers(0, 60, (16, 96, 128, 3), dtype=np.uint8)
+        write_video(folder / f"{number}.mp4", noise + (np.arange(16, dtype=np.uint8) * 12)[:, None, None, None], 8.0)
+        body(1 + number % 2, 2.0, seed=number).save(folder / f"{number}.npz")
+        clip = {"start": 0.0, "end": 2.0, "video": folder / f"{number}.mp4", "skeleton": folder / f"{number}.npz"}
+        samples += [
+            Sample(id=f"{number}_limb", task="limb", question=WORDS[0], options=WORDS[1:3], answer=number % 2, **clip),
+            Sample(id=f"{number}_count", task="count", question="How often does it kick?", answer=number % 4, **clip),
+            Sample(id=f"{number}_when", task="interval", question="When?", answer=(0.1 * number, 1.5), **clip),
+        ]
+    lacking = [
+        replace(samples[0], id="unseen", video=None),
+        replace(samples[0], id="unfelt", skeleton=None, meta={"binding": True}),
+    ]
+    write_samples(folder / "train.jsonl", samples)
+    write_samples(folder / "two.jsonl", samples[:6])
+    write_samples(folder / "val.jsonl", samples[12:])
+    write_samples(folder / "test.jsonl", [*samples[:9], *lacking])
+    return folder

@@ -163,7 +163,7 @@ def test_streams_by_hand():
     )
     torch.testing.assert_close(bone[:, COCO.index("left_knee"), :2], torch.tensor([[0.0, 1.0]]).expand(4, 2))
     assert (bone[:, COCO.index("nose"), :2] == 0).all()
-    torch.testing.assert_close(motion[:3, :, :2], torch.tensor([0.05, 0.0]).expand(3, 17, 2))
+    torch.testing.assert_close(motion[:3, :, :2], torch.tensor([0.5, 0.0]).expand(3, 17, 2))
     assert (motion[3, :, :2] == 0).all()
     torch.testing.assert_close(position[0, 0, :2], torch.tensor([-0.8, -0.3]))
     assert (joint[..., 2] == 0.9).all()
