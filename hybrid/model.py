@@ -27,7 +27,6 @@ from hybrid.schema import EncoderConfig, FusionConfig
 from skeleton.encoders import build_encoder
 from skeleton.layouts import LIMBS, get_layout
 
-
 RARE = 5.0  # weight of what happens against what does not: of all columns of all tokens, one in a hundred is true
 
 

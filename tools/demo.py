@@ -1,5 +1,6 @@
-"""The demo (`make demo`): prepare Marionette, train and test a video-only and a pose-grounded model, ask about a real clip.
+"""The demo (`make demo`): prepare Marionette, train and test a video-only and a pose-grounded model, ask about a clip.
 
+python tools/demo.py [clips=N] [test_clips=N] [data=DIR] [runs=DIR] [key=value ...]: other keys override both trainings.
 DEMO_VIDEO=FILE asks about your own video. Finished steps are not done again; remove runs/demo_* to train anew.
 """
 
@@ -14,10 +15,14 @@ from hybrid.schema import TrainConfig
 from skeleton.errors import SkeletonError
 
 
-def main() -> None:
-    started, settings = time.time(), Settings()
+def main(arguments: list[str]) -> None:
+    if "--help" in arguments or "-h" in arguments:
+        print(__doc__)
+        return
+    started, settings = time.time(), Settings.read(arguments)
     print(f"[1/5] Marionette: {settings.clips} training clips", flush=True)
-    prepared = run("prepare", "marionette", f"output={settings.data}", f"clips={settings.clips}")
+    counts = f"clips={settings.clips}", f"test_clips={settings.test_clips}"
+    prepared = run("prepare", "marionette", f"output={settings.data}", *counts)
     finish({"prepare": prepared}, {})
     print(f"[2/5] training {' and '.join(RUNS)} (logs: runs/*/train.log)", flush=True)
     train(settings)
@@ -40,6 +45,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except (HybridError, SkeletonError) as error:
         sys.exit(f"error: {error}")

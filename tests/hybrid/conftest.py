@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hybrid.build import build
 from hybrid.data.collation import Branch, Row
@@ -81,6 +82,9 @@ def make(tiny_config, tiny_samples):
     def built(fusion=None, mllm=None):
         fusion, mllm = replace(tiny_config.fusion, **(fusion or {})), replace(tiny_config.mllm, **(mllm or {}))
         model, collator = build(replace(tiny_config, fusion=fusion, mllm=mllm), tiny_samples)
+        torch.manual_seed(0)
+        for parameter in model.mllm.parameters():  # a new toy's layers begin by adding nothing: make them matter
+            parameter.data += 0.1 * torch.randn_like(parameter)
         return model.eval(), collator
 
     return built

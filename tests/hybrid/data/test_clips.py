@@ -31,8 +31,8 @@ SETTINGS = DataConfig(frames=4, size=56, pose_fps=8.0)
 
 
 @pytest.fixture
-def reader():
-    return ClipReader(SETTINGS, "coco17")
+def reader(small_set):
+    return ClipReader(replace(SETTINGS, cache=str(small_set / "cache")), "coco17")
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +111,10 @@ def test_a_missing_video_is_one_sentence(tmp_path, cache):
         reader.frames(Clip(str(tmp_path / "gone.mp4"), None, 0.0, 1.0, ()))
 
 
-def test_a_text_file_named_mp4_is_one_sentence(tmp_path, reader):
+def test_a_text_file_named_mp4_is_one_sentence(tmp_path):
     (tmp_path / "a.mp4").write_text("no video at all")
     with pytest.raises(VideoError, match=r"a\.mp4 is not a readable video .*give a video file"):
-        reader.frames(Clip(str(tmp_path / "a.mp4"), None, 0.0, 1.0, ()))
+        ClipReader(SETTINGS, "coco17").frames(Clip(str(tmp_path / "a.mp4"), None, 0.0, 1.0, ()))
 
 
 def test_a_missing_skeleton_is_one_sentence(tmp_path, reader):
@@ -257,7 +257,7 @@ def test_either_modality_is_dropped_as_often_as_asked_and_never_both(clips, tmp_
     assert abs(dropped.count((False, True)) / 400 - 0.2) < 0.07
 
 
-def test_hidden_answers_are_not_trained_on(lighter, reader):
+def test_hidden_answers_are_not_trained_on(lighter):
     known = Sample(id="a", task="t", question="What?", start=1.0, end=3.0, answer="kick", video=lighter.video)
     clip = replace(lighter, samples=(replace(known, id="b", answer=None, question="hidden?"), known))
     row = TrainingRows([clip], ClipReader(replace(SETTINGS, questions_per_sequence=5), "coco17"), FusionConfig(), {})[Draw(0, (0,))]
