@@ -18,13 +18,18 @@ from hybrid.schema import TrainConfig
 from skeleton.video import probe
 
 
+def parts(text: str) -> list[str]:
+    """The pieces between |, without blanks around them."""
+    return [piece.strip() for piece in text.split("|") if piece.strip()]
+
+
 @dataclass
 class AskConfig(TrainConfig):
     """What tools/ask.py reads: a run's configuration and the questions."""
 
     video: str = field("the video")
-    question: list[str] = field("one question, or a list")
-    options: list[str] = field("answers to choose from, for all questions; none: the model writes", [])
+    question: str = field("one question, or several with | between them")
+    options: str = field("answers to choose from, with | between them, for all questions; none: the model writes", "")
     skeleton: str | None = field("record of the video; null extracts one", None)
     start: float = field("seconds where the clip begins", 0.0)
     end: float | None = field("seconds where the clip ends; null is the video's end", None)
@@ -35,8 +40,8 @@ class AskConfig(TrainConfig):
 
     def check(self) -> None:
         super().check()
-        if len(self.options) == 1:
-            raise ConfigError(f"expected no options or two and more, found options={self.options}: add another")
+        if len(parts(self.options)) == 1:
+            raise ConfigError(f"expected no options or two and more, found options={self.options!r}: add another after |")
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,9 @@ def ask(config: AskConfig) -> list[Reply]:
     samples = tuple(
         Sample(
             id=str(i), task="asked", question=question, video=config.video, skeleton=skeleton,
-            start=config.start, end=end, options=tuple(config.options) or None,
+            start=config.start, end=end, options=tuple(parts(config.options)) or None,
         )
-        for i, question in enumerate(config.question)
+        for i, question in enumerate(parts(config.question))
     )  # fmt: skip
     data = ClipData(config, collator)
     rows = EvalRows([Clip(config.video, skeleton, config.start, end, samples)], data.reader, len(samples))

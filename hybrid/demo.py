@@ -186,8 +186,8 @@ def real_clip(settings: Settings) -> list[str]:
     networks = local if weights.is_dir() else []
     if own:
         return [f"video={own}", *networks]
-    if weights.is_dir() and (DATA / "videos" / "guitar.mp4").is_file():
-        return [f"video={DATA / 'videos' / 'guitar.mp4'}", "end=5.0", *networks]
+    if weights.is_dir() and (DATA / "videos" / "drink_water.avi").is_file():
+        return [f"video={DATA / 'videos' / 'drink_water.avi'}", *networks]
     print("no real clip here (set DEMO_VIDEO=FILE for your own): asking about a rendered one with its stored skeleton")
     clip = json.loads((settings.data / "test.jsonl").read_text().split("\n", 1)[0])
     return [f"video={settings.data / clip['video']}", f"skeleton={settings.data / clip['skeleton']}"]

@@ -71,7 +71,7 @@ def from_pretrained(folder: str | Path) -> tuple[PoseGroundedMLLM, Collator, Tra
             )
     config = load_config(TrainConfig, [str(folder / CONFIG)])
     if config.mllm.path == BASE:
-        config = replace(config, mllm=replace(config.mllm, path=str(folder / BASE)))
+        config = replace(config, mllm=replace(config.mllm, path=str((folder / BASE).resolve())))
     try:
         state = load_file(folder / WEIGHTS)
     except SafetensorError as error:

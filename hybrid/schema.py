@@ -143,7 +143,7 @@ class OptimConfig:
     val_samples: int | None = field("validation samples, evenly spaced; null takes all", 256)
     precision: str = field("of the passes", "32-true", choices=["32-true", "bf16-mixed", "16-mixed"])
     devices: int = field("processes, one for each GPU", 1)
-    resume: str | None = field("checkpoint to go on from", None)
+    resume: str | None = field("checkpoint to go on from: last, a path, or auto (last if there is one)", None)
     pretrain_steps: int = field("steps of event pre-training of the encoder, before the first step", 0)
     pretrain_batch: int = field("clips of one such step", 48)
     pretrain_lr: float = field("its peak learning rate", 4e-3)

@@ -45,6 +45,15 @@ def make_trainer(config: TrainConfig, folder: RunFolder, step: int, callbacks: l
     )
 
 
+def checkpoints(folder: RunFolder, every: int, validates: bool) -> list[ModelCheckpoint]:
+    """`best` by validation loss and `last` at each validation; both every `every` steps where none validates."""
+    options = {"dirpath": folder.checkpoints, "enable_version_counter": False, "save_on_train_epoch_end": False}
+    if validates:  # two, because save_last passes over validations that were not the best
+        best = ModelCheckpoint(filename="best", monitor="val/loss", **options)
+        return [best, ModelCheckpoint(filename="last", **options)]
+    return [ModelCheckpoint(filename="best", save_last=True, every_n_train_steps=every, **options)]
+
+
 def describe(config: TrainConfig, model: torch.nn.Module, data: ClipData) -> str:
     """What runs: version, sizes, tokens of a clip, parameters."""
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -93,20 +102,11 @@ def train(config: TrainConfig) -> RunFolder:
     folder.describe(config)
     every = min(config.train.val_every or config.train.steps, config.train.steps)
     validates = bool(data.val_clips) and config.train.val_every > 0
-    best = ModelCheckpoint(
-        folder.checkpoints,
-        filename="best",
-        monitor="val/loss" if validates else None,
-        save_last=True,
-        enable_version_counter=False,
-        every_n_train_steps=None if validates else every,
-        save_on_train_epoch_end=False,
-    )
     trainer = make_trainer(
         config,
         folder,
         step,
-        [best, LearningRateMonitor("step")],
+        [*checkpoints(folder, every, validates), LearningRateMonitor("step")],
         max_steps=config.train.steps,
         max_epochs=-1,
         accumulate_grad_batches=config.train.accumulate,

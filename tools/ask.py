@@ -1,14 +1,15 @@
-"""Ask a trained run about a video: python tools/ask.py RUN.yaml video=FILE question="..." [options=[a, b]]
+"""Ask a trained run about a video: python tools/ask.py RUN.yaml video=FILE question="..." [options="a | b"]
 
 Extracts the skeleton first (detector.*, estimator.* as in tools/extract.py), unless skeleton=FILE.npz is given. With
-options the likeliest one is chosen, without them the model writes. `--help` lists every key.
+options the likeliest one is chosen, without them the model writes. Several questions and options are parted by |.
+`--help` lists every key.
 """
 
 import logging
 import sys
 
 from fusion.errors import FusionError
-from hybrid.asking import AskConfig, ask
+from hybrid.asking import AskConfig, ask, parts
 from hybrid.config import load_config
 from hybrid.errors import HybridError
 from skeleton.errors import SkeletonError
@@ -20,7 +21,7 @@ def main(arguments: list[str]) -> None:
     for reply in ask(config):
         print(f"Q: {reply.question}\nA: {reply.text}")
         if reply.probabilities:
-            shares = sorted(zip(config.options, reply.probabilities, strict=True), key=lambda pair: -pair[1])
+            shares = sorted(zip(parts(config.options), reply.probabilities, strict=True), key=lambda pair: -pair[1])
             print("   " + ", ".join(f"{option} {100 * share:.0f} %" for option, share in shares))
 
 

@@ -4,7 +4,6 @@ python tools/demo.py [clips=N] [test_clips=N] [data=DIR] [runs=DIR] [key=value .
 DEMO_VIDEO=FILE asks about your own video. Finished steps are not done again; remove runs/demo_* to train anew.
 """
 
-import json
 import sys
 import time
 
@@ -36,7 +35,7 @@ def main(arguments: list[str]) -> None:
     clip = real_clip(settings)
     asked = run(
         "ask", str(settings.runs / RUNS["grounded"] / "config.yaml"), *paths(settings), *clip,
-        f"question={json.dumps(list(QUESTIONS))}", "overlay=true",
+        f"question={' | '.join(QUESTIONS)}", "overlay=true",
     )  # fmt: skip
     finish({"ask": asked}, {})
     print(f"reports: runs/*/report.html; skeleton and overlay: {settings.runs / RUNS['grounded'] / 'asked'}")

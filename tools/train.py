@@ -10,12 +10,13 @@ from fusion.errors import FusionError
 from hybrid.config import load_config
 from hybrid.errors import HybridError
 from hybrid.schema import TrainConfig
-from hybrid.training import train
 from skeleton.errors import SkeletonError
 
 
 def main(arguments: list[str]) -> None:
     config = load_config(TrainConfig, arguments, prog="tools/train.py", description=__doc__)
+    from hybrid.training import train  # after the configuration is found right: it takes seconds to import
+
     folder = train(config)
     print(f"trained; test it with: python tools/test.py {folder.path / 'config.yaml'}")
 

@@ -123,7 +123,7 @@ class InstructionModule(LightningModule):
         """Loads exactly the weights that checkpoints hold. Raises CheckpointError for another model's."""
         own, expected = self.state_dict(), self.saved_names()
         missing, foreign = sorted(expected - set(state_dict)), sorted(set(state_dict) - expected)
-        shapes = [k for k in expected & set(state_dict) if own[k].shape != state_dict[k].shape]
+        shapes = [k for k in sorted(expected & set(state_dict)) if own[k].shape != state_dict[k].shape]
         if missing or foreign or shapes:
             facts = [f"{len(missing)} weights missing (first: {missing[0]})"] if missing else []
             facts += [f"{len(foreign)} unknown (first: {foreign[0]})"] if foreign else []

@@ -11,7 +11,7 @@ from hybrid.errors import HybridError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
-    "clips=10", "test_clips=6", "train.steps=3", "train.warmup=1", "train.val_every=2", "train.batch_size=2",
+    "clips=10", "test_clips=6", "train.steps=3", "train.warmup=1", "train.val_every=2", "train.batch_size=2", "train.pretrain_batch=1",
     "mllm.tiny.width=32", "mllm.tiny.heads=2", "mllm.tiny.layers=1",
 )  # fmt: skip
 
