@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from hybrid.build import build
+from hybrid.config import load_config
 from hybrid.data.collation import Branch, Row
 from hybrid.data.sample import Sample, write_samples
 from hybrid.schema import TrainConfig
+from hybrid.training import train
 from skeleton.record import Skeleton
 from skeleton.video import Frames, write_video
 
@@ -94,7 +96,7 @@ def make(tiny_config, tiny_samples):
 def small_set(tmp_path_factory, body) -> Path:
     """A folder of six clips of two seconds, 0.mp4 and 0.npz to 5, each a noise that gets lighter, and their questions.
 
-    Three to a clip in train.jsonl; two.jsonl has clips 0 and 1, val.jsonl 4 and 5, test.jsonl 0 to 2 and two samples
+    Three to a clip in train.jsonl; two.jsonl has clips 0 and 1, val.jsonl 4 and one of 5, test.jsonl 0 to 2 and two samples
     that lack the skeleton or the video.
     """
     folder, samples = tmp_path_factory.mktemp("small_set"), []
@@ -114,6 +116,39 @@ def small_set(tmp_path_factory, body) -> Path:
     ]
     write_samples(folder / "train.jsonl", samples)
     write_samples(folder / "two.jsonl", samples[:6])
-    write_samples(folder / "val.jsonl", samples[12:])
+    write_samples(folder / "val.jsonl", samples[12:16])
     write_samples(folder / "test.jsonl", [*samples[:9], *lacking])
     return folder
+
+
+@pytest.fixture(scope="session")
+def arguments(tmp_path_factory, small_set):
+    """arguments(name, key=value...): the command line of a small run."""
+    output = tmp_path_factory.mktemp("runs")
+
+    def make(name, *more):
+        return [
+            f"name={name}", f"output={output}", "mllm.dtype=float32", "mllm.lora_rank=2",
+            "mllm.tiny.width=32", "mllm.tiny.layers=2", "mllm.tiny.heads=2", "mllm.tiny.vision_width=32",
+            "mllm.tiny.vision_layers=1", "encoder.width=16", "encoder.depth=2", "encoder.stride=4",
+            "fusion.bin_seconds=0.5", "fusion.anchor=true",
+            *(f"data.{split}=[{small_set / split}.jsonl]" for split in ("train", "val", "test")),
+            f"data.cache={small_set / 'cache'}", "data.frames=4", "data.size=56", "data.pose_fps=16", "data.questions_per_sequence=2",
+            "train.steps=12", "train.val_every=4", "train.batch_size=2", "train.warmup=2", "train.lr=0.01",
+            "test.probes=[none,shuffle,no_video,text_only]", "test.batch_size=4", "test.max_new_tokens=4", *more,
+        ]  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def configure(arguments):
+    """configure(name, key=value...): the same as a configuration."""
+    return lambda name, *more: load_config(TrainConfig, arguments(name, *more))
+
+
+@pytest.fixture(scope="session")
+def whole(configure):
+    """(config, folder) of an uninterrupted run with frozen parts and LoRA, so with dropout."""
+    config = configure("whole")
+    return config, train(config)

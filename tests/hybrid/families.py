@@ -69,7 +69,10 @@ def _qwen(folder: Path, texts: list[str], version: int) -> None:
             tie_word_embeddings=False,
             **ids,
         )
-        model, video = hf.Qwen2VLForConditionalGeneration(config), hf.Qwen2VLVideoProcessor(**patches, **limits, cap_pixels_per_frame=False)
+        model, video = (
+            hf.Qwen2VLForConditionalGeneration(config),
+            hf.Qwen2VLVideoProcessor(**patches, **limits, cap_pixels_per_frame=False),
+        )
         family = hf.Qwen2VLProcessor
     else:
         config = hf.Qwen3VLConfig(
@@ -81,7 +84,10 @@ def _qwen(folder: Path, texts: list[str], version: int) -> None:
             tie_word_embeddings=False,
             **ids,
         )  # fmt: skip
-        model, video = hf.Qwen3VLForConditionalGeneration(config), hf.Qwen3VLVideoProcessor(**patches, **limits, cap_pixels_per_frame=False)
+        model, video = (
+            hf.Qwen3VLForConditionalGeneration(config),
+            hf.Qwen3VLVideoProcessor(**patches, **limits, cap_pixels_per_frame=False),
+        )
         family = hf.Qwen3VLProcessor
     processor = family(
         image_processor=hf.Qwen2VLImageProcessor(**patches, **limits),

@@ -13,7 +13,6 @@ import transformers as hf
 
 from fusion.errors import FusionError
 from hybrid.build import build
-from hybrid.config import load_config
 from hybrid.data.collation import Branch
 from hybrid.errors import ModelError
 from hybrid.mllm import Positions, load_model, load_processor, video_features, vision_tower
@@ -21,7 +20,6 @@ from hybrid.schema import MLLMConfig, TinyConfig, TrainConfig
 from hybrid.tiny import build_tiny
 from tests.hybrid.families import FAMILIES, build_family
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 QUESTION = "Which limb does the person raise?"
 WORDS = [QUESTION, "the left arm", "kick", "both"]
 CLOCKED = ("tiny", "qwen2_vl", "qwen3_vl")
@@ -75,7 +73,9 @@ def load(folder, tiny_config):
         own = {"position": "time" if clocked else "text", "anchor": False}
         config = replace(
             tiny_config,
-            mllm=MLLMConfig(**{"path": str(folder(family)), "freeze_vision": True, "freeze_language": True, **(mllm or {})}),
+            mllm=MLLMConfig(
+                **{"path": str(folder(family)), "freeze_vision": True, "freeze_language": True, **(mllm or {})}
+            ),
             fusion=replace(tiny_config.fusion, **(own | (fusion or {}))),
         )
         model, collator = build(config, [])
@@ -164,7 +164,10 @@ def test_a_padded_batch_of_trees_equals_each_answer_alone(load, row, family):
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_generated_tokens_are_the_likeliest(load, row, family):
     model, collator = load(family)
-    rows = [row(persons=2, branches=[Branch(QUESTION)]), row(persons=1, seconds=2.0, branches=[Branch(QUESTION)], seed=1)]
+    rows = [
+        row(persons=2, branches=[Branch(QUESTION)]),
+        row(persons=1, seconds=2.0, branches=[Branch(QUESTION)], seed=1),
+    ]
     ids = model.generate(collator(rows, left=True), max_new_tokens=5)
     tokenizer = collator.processor.tokenizer
     for single, new in zip(rows, ids, strict=True):
@@ -185,7 +188,10 @@ def test_generated_tokens_are_the_likeliest(load, row, family):
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_gradients_reach_every_joint_weight(load, row, family):
     model, collator = load(family)
-    rows = [row(persons=2, branches=[Branch(QUESTION, ("kick",))]), row(persons=0, branches=[Branch(QUESTION, ("both",))])]
+    rows = [
+        row(persons=2, branches=[Branch(QUESTION, ("kick",))]),
+        row(persons=0, branches=[Branch(QUESTION, ("both",))]),
+    ]
     (-model.train()(collator(rows)).mean()).backward()
     model.eval()
     moved = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
@@ -211,7 +217,9 @@ def test_lora_trains_the_decoder_alone(load, row, family):
 @pytest.mark.parametrize("family", CLOCKED)
 def test_anchors_read_the_video_where_the_family_has_a_grid(load, row, family):
     model, collator = load(family, {"anchor": True})
-    batch = collator([row(branches=[Branch(QUESTION, ("kick",))]), row(video=False, branches=[Branch(QUESTION, ("kick",))])])
+    batch = collator(
+        [row(branches=[Branch(QUESTION, ("kick",))]), row(video=False, branches=[Branch(QUESTION, ("kick",))])]
+    )
     with torch.no_grad():
         output, volumes = video_features(model.mllm, batch.media)
         merge = vision_tower(model.mllm).spatial_merge_size
@@ -249,7 +257,9 @@ def test_one_dimensional_families_have_no_clock_and_no_anchor(load, row):
     with pytest.raises(FusionError, match="position=time needs a model with .* use fusion.position=text"):
         collator([one])
     model, collator = load("llava_onevision", {"anchor": True})
-    with pytest.raises(ModelError, match=r"needs a family with video_grid_thw; Llava.* has none: set fusion.anchor=false"):
+    with pytest.raises(
+        ModelError, match=r"needs a family with video_grid_thw; Llava.* has none: set fusion.anchor=false"
+    ):
         model(collator([one]))
 
 
@@ -280,12 +290,16 @@ def test_an_unknown_model_is_one_sentence(monkeypatch, path, load_part):
 def test_a_model_of_images_alone_is_one_sentence(folder, tmp_path):
     tokenizer = load_processor(MLLMConfig(path=str(folder("tiny")))).tokenizer
     hf.LlavaProcessor(hf.CLIPImageProcessor(), tokenizer, chat_template="x").save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="processor of videos in .*, found LlavaProcessor: set mllm.path to a video MLLM"):
+    with pytest.raises(
+        ModelError, match="processor of videos in .*, found LlavaProcessor: set mllm.path to a video MLLM"
+    ):
         build(TrainConfig(mllm=MLLMConfig(path=str(tmp_path))), [])
 
 
 def test_a_model_of_text_alone_is_one_sentence(folder, tmp_path):
-    config = hf.Qwen2Config(vocab_size=512, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1)
+    config = hf.Qwen2Config(
+        vocab_size=512, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1
+    )
     hf.Qwen2ForCausalLM(config).save_pretrained(tmp_path)
     load_processor(MLLMConfig(path=str(folder("tiny")))).tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="cannot be loaded by AutoProcessor: Can't load image processor"):
@@ -329,23 +343,3 @@ def test_positions_need_no_memory(folder):
     assert {parameter.device.type for parameter in positions.inner.parameters()} == {"meta"}
     assert (positions.dims, positions.merge) == (3, 2)
     assert positions(torch.arange(4), {}).tolist() == [[0, 1, 2, 3, 4]] * 3
-
-
-@pytest.mark.parametrize("path", sorted((CONFIGS / "mllm").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_model_of_configs_is_frozen_with_adapters_and_says_its_command(path):
-    config = load_config(TrainConfig, [str(path)])
-    command = f"# python tools/train.py configs/experiment/NAME.yaml configs/mllm/{path.name}"
-    assert path.read_text(encoding="utf-8").startswith(command)
-    assert "/" in config.mllm.path
-    assert config.mllm.dtype == "bfloat16"
-    assert config.mllm.freeze_vision and config.mllm.freeze_language and config.mllm.lora_rank == 16
-    assert config.data.answer_format == "letter"
-    one_dimensional = path.stem.startswith(("llava", "smolvlm"))
-    assert config.fusion.position == ("text" if one_dimensional else "time")
-    assert not (one_dimensional and config.fusion.anchor)
-    assert config.data.size is None or config.data.size % 28 == 0 or config.data.size % 32 == 0
-
-
-def test_five_models_are_ready():
-    names = {path.stem for path in (CONFIGS / "mllm").glob("*.yaml")}
-    assert names >= {"qwen2_5_vl_3b", "qwen2_5_vl_7b", "qwen3_vl_8b", "llava_onevision_7b", "smolvlm2_2_2b"}

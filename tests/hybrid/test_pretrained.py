@@ -63,7 +63,11 @@ def test_scores_are_equal_after_a_round_trip(saved, row, asked, settings, tmp_pa
     again, other, config = from_pretrained(moved)
     assert not again.training
     assert torch.equal(score(again, other, row, asked), expected)
-    assert (config.name, config.data.train, config.fusion) == ("shared", [], replace(config.fusion, **settings.get("fusion", {})))
+    assert (config.name, config.data.train, config.fusion) == (
+        "shared",
+        [],
+        replace(config.fusion, **settings.get("fusion", {})),
+    )
 
 
 def test_only_what_trains_is_in_the_file(saved):
@@ -107,14 +111,18 @@ def test_the_card_says_what_it_stands_on_and_how_to_load_it(saved):
 def test_a_folder_of_another_kind_is_one_sentence(saved, gone):
     _, _, folder = saved(mllm=LORA)
     (folder / gone).unlink()
-    with pytest.raises(CheckpointError, match=rf"written by hybrid\.pretrained\.save_pretrained at .*, found no {gone} in it"):
+    with pytest.raises(
+        CheckpointError, match=rf"written by hybrid\.pretrained\.save_pretrained at .*, found no {gone} in it"
+    ):
         from_pretrained(folder)
 
 
 def test_a_run_folder_a_model_folder_and_no_folder_are_other_kinds(saved, tmp_path):
     _, _, folder = saved(mllm=LORA)
     for other in (folder / "base", tmp_path, tmp_path / "none"):
-        with pytest.raises(CheckpointError, match="expected a folder written by .*, found no config.yaml in it: check the path"):
+        with pytest.raises(
+            CheckpointError, match="expected a folder written by .*, found no config.yaml in it: check the path"
+        ):
             from_pretrained(other)
 
 
@@ -122,7 +130,9 @@ def test_a_cut_file_is_one_sentence(saved):
     _, _, folder = saved(mllm=LORA)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match=r"safetensors in .*, found a file that is cut or foreign .*: save the model again"):
+    with pytest.raises(
+        CheckpointError, match=r"safetensors in .*, found a file that is cut or foreign .*: save the model again"
+    ):
         from_pretrained(folder)
 
 

@@ -44,7 +44,9 @@ def clips(small_set):
 def lighter(tmp_path_factory):
     """A video of three seconds, 8 frames a second: frame i is grey 10 * i; and its skeleton, all joints at x = i."""
     folder = tmp_path_factory.mktemp("lighter")
-    write_video(folder / "v.mp4", np.full((24, 64, 64, 3), 10, np.uint8) * np.arange(24, dtype=np.uint8)[:, None, None, None], 8)
+    write_video(
+        folder / "v.mp4", np.full((24, 64, 64, 3), 10, np.uint8) * np.arange(24, dtype=np.uint8)[:, None, None, None], 8
+    )
     keypoints = np.zeros((1, 24, 17, 2), np.float32)
     keypoints[..., 0] = np.arange(24)[:, None]
     Skeleton(
@@ -96,7 +98,11 @@ def test_an_absent_modality_is_none(reader, lighter):
 
 def test_intervals_go_to_the_clips_clock_and_back(lighter, reader):
     sample = Sample(id="a", task="when", question="When?", start=1.0, end=3.0, answer=(1.5, 2.75), video=lighter.video)
-    (said,) = TrainingRows([replace(lighter, samples=(sample,))], reader, FusionConfig(), {})[Draw(0, (0,))].branches[0].answers
+    (said,) = (
+        TrainingRows([replace(lighter, samples=(sample,))], reader, FusionConfig(), {})[Draw(0, (0,))]
+        .branches[0]
+        .answers
+    )
     assert said == "0.5 to 1.8"
     line = write(sample, said, None)
     assert line["prediction"] == [1.5, 2.8]
@@ -107,7 +113,9 @@ def test_intervals_go_to_the_clips_clock_and_back(lighter, reader):
 @pytest.mark.parametrize("cache", [True, False])
 def test_a_missing_video_is_one_sentence(tmp_path, cache):
     reader = ClipReader(replace(SETTINGS, cache=str(tmp_path / "cache") if cache else None), "coco17")
-    with pytest.raises((DataError, VideoError), match=r"expected .* video .*gone\.mp4, found (no such file|none)[:;] check"):
+    with pytest.raises(
+        (DataError, VideoError), match=r"expected .* video .*gone\.mp4, found (no such file|none)[:;] check"
+    ):
         reader.frames(Clip(str(tmp_path / "gone.mp4"), None, 0.0, 1.0, ()))
 
 
@@ -118,13 +126,17 @@ def test_a_text_file_named_mp4_is_one_sentence(tmp_path):
 
 
 def test_a_missing_skeleton_is_one_sentence(tmp_path, reader):
-    with pytest.raises(RecordError, match=r"expected a skeleton file at .*gone\.npz, found none; check the path or extract"):
+    with pytest.raises(
+        RecordError, match=r"expected a skeleton file at .*gone\.npz, found none; check the path or extract"
+    ):
         reader.skeleton(Clip(None, str(tmp_path / "gone.npz"), 0.0, 1.0, ()))
 
 
 def test_a_skeleton_of_another_layout_is_one_sentence(tmp_path, reader, body):
     convert(body(1, 1.0), "h36m17").save(tmp_path / "a.npz")
-    with pytest.raises(DataError, match=r"of layout coco17 in .*a\.npz, found h36m17: convert it .* or set encoder\.layout"):
+    with pytest.raises(
+        DataError, match=r"of layout coco17 in .*a\.npz, found h36m17: convert it .* or set encoder\.layout"
+    ):
         reader.skeleton(Clip(None, str(tmp_path / "a.npz"), 0.0, 1.0, ()))
 
 
@@ -132,7 +144,9 @@ def test_a_skeleton_of_another_layout_is_one_sentence(tmp_path, reader, body):
 def decoded(monkeypatch):
     """The clips' videos that were decoded, in order."""
     seen, real = [], clips_module.sample_frames
-    monkeypatch.setattr(clips_module, "sample_frames", lambda path, *rest, **more: (seen.append(path), real(path, *rest, **more))[1])
+    monkeypatch.setattr(
+        clips_module, "sample_frames", lambda path, *rest, **more: (seen.append(path), real(path, *rest, **more))[1]
+    )
     return seen
 
 
@@ -260,7 +274,9 @@ def test_either_modality_is_dropped_as_often_as_asked_and_never_both(clips, tmp_
 def test_hidden_answers_are_not_trained_on(lighter):
     known = Sample(id="a", task="t", question="What?", start=1.0, end=3.0, answer="kick", video=lighter.video)
     clip = replace(lighter, samples=(replace(known, id="b", answer=None, question="hidden?"), known))
-    row = TrainingRows([clip], ClipReader(replace(SETTINGS, questions_per_sequence=5), "coco17"), FusionConfig(), {})[Draw(0, (0,))]
+    row = TrainingRows([clip], ClipReader(replace(SETTINGS, questions_per_sequence=5), "coco17"), FusionConfig(), {})[
+        Draw(0, (0,))
+    ]
     assert [branch.question for branch in row.branches] == ["What?"]
 
 
@@ -283,8 +299,14 @@ def test_validation_asks_every_question_with_all_its_options(clips, reader):
     assert [len(batches[i].rows) for i in range(len(batches))] == [4, 2]
     batch = batches[1]
     assert batch.kind == "validate"
-    assert [sample.id for sample in batch.samples] == [f"{n}_{task}" for n in (4, 5) for task in ("limb", "count", "when")]
-    assert [branch.answers for branch in batch.rows[0].branches] == [("the left arm", "the right leg"), ("0",), ("0.4 to 1.5",)]
+    assert [sample.id for sample in batch.samples] == [
+        f"{n}_{task}" for n in (4, 5) for task in ("limb", "count", "when")
+    ]
+    assert [branch.answers for branch in batch.rows[0].branches] == [
+        ("the left arm", "the right leg"),
+        ("0",),
+        ("0.4 to 1.5",),
+    ]
 
 
 def test_test_batches_ask_every_question_once(clips, reader):
@@ -346,5 +368,7 @@ def test_shuffle_leaves_a_clip_without_a_skeleton_alone(clips, reader):
 
 def test_shuffle_needs_two_skeletons(clips, reader):
     for several in (clips[:1], [clips[0], replace(clips[0], start=0.5)], [clips[0], replace(clips[1], skeleton=None)]):
-        with pytest.raises(DataError, match=r"two or more skeletons for the probe shuffle, found only .*0\.npz: test more"):
+        with pytest.raises(
+            DataError, match=r"two or more skeletons for the probe shuffle, found only .*0\.npz: test more"
+        ):
             EvalRows(several, reader, 1, "shuffle")

@@ -82,7 +82,9 @@ def test_targets_are_exactly_the_answer_and_its_end(collators, row):
             assert batch.rows[mine].unique().tolist() == [int(number == 3)]
             line, sources = batch.input_ids[batch.rows[mine][0]], batch.sources[mine]
             start = int(sources[1]) if len(spoken) > 1 else None
-            assert line[start : start + len(spoken)].tolist() == spoken  # the tokens stand where they are predicted from
+            assert (
+                line[start : start + len(spoken)].tolist() == spoken
+            )  # the tokens stand where they are predicted from
             assert sources.tolist() == [int(sources[0]), *range(start, start + len(spoken) - 1)]
             assert int(line[sources[0]]) == ids(collator, "<|im_start|>")[0]  # the last token before the answer
 
@@ -103,7 +105,10 @@ def test_a_batch_of_one_answer_each_needs_no_tree(collators, row):
 
 def test_padding_on_either_side_leaves_each_row_as_it_is_alone(collators, row):
     collator = collators()
-    rows = [row(persons=1, seconds=1.0, branches=[Branch(QUESTION)]), row(persons=2, seconds=3.0, branches=[Branch("kick?")])]
+    rows = [
+        row(persons=1, seconds=1.0, branches=[Branch(QUESTION, ("kick", "both")), Branch("kick?")]),
+        row(persons=2, seconds=3.0, branches=[Branch("kick?"), Branch(QUESTION, ("kick",))]),
+    ]
     alone = [collator([single]) for single in rows]
     lengths = [single.input_ids.shape[1] for single in alone]
     assert lengths[0] < lengths[1]
@@ -117,8 +122,10 @@ def test_padding_on_either_side_leaves_each_row_as_it_is_alone(collators, row):
             assert torch.equal(batch.input_ids[i, place], single.input_ids[0])
             assert torch.equal(batch.position_ids[:, i, place], single.position_ids[:, 0])
             assert torch.equal(batch.placeholders[i, place], single.placeholders[0])
+            assert torch.equal(batch.until[i, place], single.until[0] + (place.start or 0))
         padding = batch.attention_mask == 0
         assert (batch.input_ids[padding] == collator.pad).all()
+        assert not batch.until[padding].any()
         assert not batch.placeholders[padding].any()
     assert (collator(rows, left=True).attention_mask[:, -1] == 1).all()
 
@@ -239,7 +246,10 @@ def test_a_batch_moves_whole(collators, row):
     rows = [replace(row(branches=[Branch(QUESTION, ("kick", "both"))]), events=(event,))]
     moved = collators()(rows).to("meta")
     tensors = [value for value in vars(moved).values() if isinstance(value, torch.Tensor)]
-    tensors += [*moved.media.values(), *[value for value in vars(moved.body).values() if isinstance(value, torch.Tensor)]]
+    tensors += [
+        *moved.media.values(),
+        *[value for value in vars(moved.body).values() if isinstance(value, torch.Tensor)],
+    ]
     tensors += [moved.plan.bins, moved.plan.widths, moved.plan.persons]
     assert len(tensors) > 20
     assert {tensor.device.type for tensor in tensors} == {"meta"}

@@ -11,7 +11,9 @@ LEFT, RIGHT = LIMBS.index("left arm"), LIMBS.index("right arm")
 
 
 def targets(*events, tracks=(7,), bins=4, width=0.5):
-    return event_targets([LimbEvent(**{"person": 7, "start": 0.5, "end": 1.5} | event) for event in events], list(tracks), bins, width)
+    return event_targets(
+        [LimbEvent(**{"person": 7, "start": 0.5, "end": 1.5} | event) for event in events], list(tracks), bins, width
+    )
 
 
 def column(values, name):

@@ -52,7 +52,9 @@ def attached(module, rank=0, ranks=1, step=0):
 
 
 def test_no_files_is_one_sentence():
-    with pytest.raises(ConfigError, match=r"expected JSONL files in data\.train, found none: give data\.train=\[FILE\.jsonl\]"):
+    with pytest.raises(
+        ConfigError, match=r"expected JSONL files in data\.train, found none: give data\.train=\[FILE\.jsonl\]"
+    ):
         load([], "data.train")
 
 
@@ -141,7 +143,7 @@ def test_validation_and_test_loaders_pair_questions_with_tensors(data, small_set
     module = attached(data())
     asked, batch = next(iter(module.val_dataloader()))
     assert asked.kind == "validate"
-    assert batch.num_answers == 2 * (2 + 1 + 1)  # two clips: two options, one count, one interval
+    assert batch.num_answers == (2 + 1 + 1) + 2  # two options, one count, one interval; two options
     kinds = []
     for asked, batch in module.eval_loader(group_clips(read_samples(small_set / "test.jsonl")), None):
         kinds.append(asked.kind)

@@ -10,7 +10,9 @@ from hybrid.errors import DataError, ModelError
 
 
 def sample(**more):
-    return Sample(**({"id": "a", "task": "limb", "question": "Which limb?", "start": 2.0, "end": 6.0, "video": "a.mp4"} | more))
+    return Sample(
+        **({"id": "a", "task": "limb", "question": "Which limb?", "start": 2.0, "end": 6.0, "video": "a.mp4"} | more)
+    )
 
 
 CHOICE = {"options": ("left arm", "right arm", "head"), "answer": 2}
@@ -42,7 +44,9 @@ def test_more_options_than_letters_is_one_sentence():
     asked = sample(options=tuple(f"thing {i}" for i in range(27)), answer=26)
     assert answer_text(asked, "text") == "thing 26"
     for say in (question_text, answer_text):
-        with pytest.raises(DataError, match="at most 26 options .*, found 27 in the sample 'a': use data.answer_format=text"):
+        with pytest.raises(
+            DataError, match="at most 26 options .*, found 27 in the sample 'a': use data.answer_format=text"
+        ):
             say(asked, "letter")
 
 
