@@ -24,3 +24,8 @@ class ModelError(HybridError, RuntimeError):
 
 class CheckpointError(HybridError, RuntimeError):
     """A checkpoint that is missing, unsafe or belongs to another model."""
+
+
+def sentence(error: Exception) -> str:
+    """The one sentence of an error, also of one that a process which loads data has sent on with its traceback."""
+    return str(error).rsplit(f"{type(error).__name__}: ", 1)[-1].strip()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fusion.errors import FusionError
 from hybrid.config import load_config
-from hybrid.errors import HybridError
+from hybrid.errors import HybridError, sentence
 from hybrid.run_folder import RunFolder
 from hybrid.schema import TrainConfig
 from hybrid.scoring.table import compare
@@ -33,4 +33,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except (HybridError, FusionError, SkeletonError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {sentence(error)}")

@@ -8,7 +8,7 @@ import sys
 
 from fusion.errors import FusionError
 from hybrid.config import load_config
-from hybrid.errors import HybridError
+from hybrid.errors import HybridError, sentence
 from hybrid.schema import TrainConfig
 from skeleton.errors import SkeletonError
 
@@ -25,4 +25,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except (HybridError, FusionError, SkeletonError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {sentence(error)}")

@@ -13,6 +13,7 @@ import pytest
 import hybrid.testing as testing
 from hybrid.config import config_hash, load_config
 from hybrid.data.module import load
+from hybrid.data.sample import read_samples, write_samples
 from hybrid.run_folder import RunFolder, read_jsonl
 from hybrid.schema import TrainConfig
 
@@ -126,3 +127,13 @@ def test_the_tools_end_with_a_sentence_and_a_status(arguments, monkeypatch, name
     monkeypatch.setattr(sys, "argv", [f"{name}.py", *words])
     with pytest.raises(SystemExit, match="error: expected a checkpoint at /gone.ckpt, found none: train first"):
         runpy.run_path(str(TOOLS / f"{name}.py"), run_name="__main__")
+
+
+def test_a_bad_sample_in_a_loading_process_is_one_sentence(whole, arguments, small_set, tmp_path, monkeypatch):
+    """Torch sends such errors on with the traceback of the process."""
+    samples = read_samples(small_set / "test.jsonl")
+    write_samples(tmp_path / "test.jsonl", [replace(samples[0], video=str(tmp_path / "gone.mp4")), *samples[1:]])
+    more = [f"data.test=[{tmp_path / 'test.jsonl'}]", f"test.checkpoint={whole[1].checkpoint('last')}", "data.workers=1"]
+    monkeypatch.setattr(sys, "argv", ["test.py", *arguments("gone", *more)])
+    with pytest.raises(SystemExit, match=r"^error: expected the video .*gone\.mp4, found no such file: check [^\n]*$"):
+        runpy.run_path(str(TOOLS / "test.py"), run_name="__main__")
