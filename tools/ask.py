@@ -11,7 +11,7 @@ import sys
 from fusion.errors import FusionError
 from hybrid.asking import AskConfig, ask, parts
 from hybrid.config import load_config
-from hybrid.errors import HybridError
+from hybrid.errors import HybridError, sentence
 from skeleton.errors import SkeletonError
 
 
@@ -29,4 +29,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except (HybridError, FusionError, SkeletonError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {sentence(error)}")

@@ -9,7 +9,7 @@ import time
 
 from hybrid.config import load_config
 from hybrid.demo import NOTES, QUESTIONS, RUNS, Settings, finish, paths, real_clip, run, table, test, train
-from hybrid.errors import HybridError
+from hybrid.errors import HybridError, sentence
 from hybrid.schema import TrainConfig
 from skeleton.errors import SkeletonError
 
@@ -46,4 +46,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except (HybridError, SkeletonError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {sentence(error)}")
