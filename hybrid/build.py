@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,11 +13,12 @@ from hybrid.data.collation import Collator
 from hybrid.data.prompt import answer_text
 from hybrid.data.sample import Sample
 from hybrid.errors import CheckpointError
+from hybrid.joints import EventWords, JointBranch, OracleBranch
 from hybrid.mllm import Positions, load_hf_config, load_model, load_processor
-from hybrid.model import JointBranch, PoseGroundedMLLM, Words
+from hybrid.model import PoseGroundedMLLM
 from hybrid.modules.instruction import InstructionModule
-from hybrid.schema import MLLMConfig, TrainConfig
-from hybrid.tiny import build_tiny
+from hybrid.schema import ORACLE, MLLMConfig, TrainConfig
+from hybrid.tiny import VERSION, build_tiny
 
 
 def tiny_texts(samples: Iterable[Sample]) -> list[str]:
@@ -37,7 +39,7 @@ def resolve_mllm(config: TrainConfig, samples: Iterable[Sample]) -> MLLMConfig:
     if config.mllm.path != "tiny":
         return config.mllm
     texts = tiny_texts(samples)
-    key = json.dumps([asdict(config.mllm.tiny), config.seed, texts])
+    key = json.dumps([VERSION, asdict(config.mllm.tiny), config.seed, texts])
     folder = Path(config.output) / f"tiny_mllm_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     return replace(config.mllm, path=str(build_tiny(folder, texts, config.mllm.tiny, config.seed)))
 
@@ -53,9 +55,10 @@ def build(config: TrainConfig, samples: Iterable[Sample]) -> tuple[PoseGroundedM
     if config.fusion.mode != "none":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            words = Words.of(mllm.get_input_embeddings().weight, collator.encode)
-            event_head = config.train.event_loss > 0
-            joints = JointBranch(config.encoder, config.fusion, config.encoder.layout, words, event_head)
+            oracle = config.encoder.name == ORACLE
+            told = oracle or config.train.event_loss > 0
+            words = EventWords(mllm.get_input_embeddings(), collator.encode, events=told)
+            joints = OracleBranch(words) if oracle else JointBranch(config.encoder, config.fusion, words)
     return PoseGroundedMLLM(mllm, joints), collator
 
 
@@ -70,6 +73,32 @@ def read_checkpoint(path: Path) -> dict:
         raise CheckpointError(
             f"{path} is no checkpoint of tensors and plain values, it was not loaded: {reason}"
         ) from error
+
+
+def save_weights(module: InstructionModule, path: Path) -> None:
+    """Write a checkpoint that holds weights only; one cannot go on training from it, but start from it."""
+    names = module.saved_names()
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"state_dict": {k: v for k, v in module.state_dict().items() if k in names}}, partial)
+    os.replace(partial, path)
+
+
+def start_from(module: InstructionModule, path: Path) -> int:
+    """Take from another run's checkpoint the weights whose names `module` knows; returns how many. Raises CheckpointError."""
+    state, own = read_checkpoint(path).get("state_dict") or {}, module.state_dict()
+    shared = {name: weight for name, weight in state.items() if name in own}
+    other = [name for name, weight in shared.items() if own[name].shape != weight.shape]
+    if not shared or other:
+        found = f"{other[0]} of shape {tuple(shared[other[0]].shape)}" if other else "none"
+        raise CheckpointError(
+            f"expected weights in {path} that this model has, in the same shapes, found {found}: "
+            "train both runs with the same mllm and encoder, or drop it from train.start"
+        )
+    with torch.no_grad():
+        for name, weight in shared.items():
+            own[name].copy_(weight)
+    return len(shared)
 
 
 def load_weights(module: InstructionModule, path: Path) -> None:

@@ -19,6 +19,7 @@ from hybrid.scoring.table import align, percent, systems
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
+FOUNDATIONS = {"reading": "demo_reading", "encoder": "demo_encoder"}  # what the runs start from
 RUNS = {"video-only": "demo_video_only", "grounded": "demo_grounded"}
 QUESTIONS = (
     "Which limb does the person use at 2.0 s?",
@@ -94,9 +95,9 @@ def curve(folder: Path, column: str) -> list[tuple[int, float]]:
         return [(int(row["step"]) + 1, float(row[column])) for row in csv.DictReader(file) if row.get(column)]
 
 
-def train(settings: Settings) -> None:
-    """Train what is not trained yet, both at once."""
-    folders = {name: settings.runs / run_name for name, run_name in RUNS.items()}
+def train(settings: Settings, runs: dict[str, str]) -> None:
+    """Train what is not trained yet of `runs`, all at once."""
+    folders = {name: settings.runs / run_name for name, run_name in runs.items()}
     waiting = [name for name, folder in folders.items() if not (folder / "trained").is_file()]
     logs = {name: folders[name] / "train.log" for name in waiting}
     for folder in folders.values():
@@ -105,23 +106,33 @@ def train(settings: Settings) -> None:
     config = ROOT / "configs" / "experiment"
     started = {
         name: run(
-            "train", str(config / f"{RUNS[name]}.yaml"), "train.resume=auto", *paths(settings), *settings.overrides,
-            log=logs[name], threads=threads,
+            "train", str(config / f"{runs[name]}.yaml"), "train.resume=auto", *paths(settings),
+            *own(settings, name), log=logs[name], threads=threads,
         )
         for name in waiting
     }  # fmt: skip
     begin, shown = time.time(), {}
 
     def progress() -> None:
-        now = {name: curve(folders[name], "train/loss")[-1:] for name in waiting}
+        now = {name: curve(folders[name], "train/loss")[-1:] for name in waiting if name != "encoder"}
         if now != shown.get("now") and any(now.values()):
             shown["now"] = now
-            parts = [f"{name}: step {now[name][0][0]}, loss {now[name][0][1]:.2f}" for name in waiting if now[name]]
+            parts = [f"{name}: step {now[name][0][0]}, loss {now[name][0][1]:.2f}" for name in now if now[name]]
             print(f"  {time.time() - begin:5.0f} s  {';  '.join(parts)}", flush=True)
 
     finish(started, logs, progress)
     for name in waiting:
         (folders[name] / "trained").touch()
+
+
+def own(settings: Settings, name: str) -> list[str]:
+    """Overrides of one training: where it starts, the user's, and that the encoder's ends behind its events."""
+    start = {"video-only": ["reading"], "grounded": ["reading", "encoder"]}.get(name, [])
+    files = [str(settings.runs / FOUNDATIONS[run_name] / "checkpoints" / "last.ckpt") for run_name in start]
+    start_at = f"train.start=[{','.join(files)}]"
+    if name == "encoder":
+        return [start_at, *settings.overrides, "train.steps=0"]
+    return [start_at, *(word for word in settings.overrides if not word.startswith("train.pretrain_"))]
 
 
 def paths(settings: Settings) -> list[str]:
@@ -168,7 +179,8 @@ NOTES = """\
 Accuracies in percent on the test split of Marionette: bodies, looks, cameras and combinations of movements that
 training never saw. text-only, pose-only, pose withheld and another's pose are the grounded model with inputs taken away
 or exchanged at test time; video-only was trained with the same steps, samples, visual tokens, initialisation and seed.
-The grounded model's encoder was first trained to predict limb events, which costs it extra time. binding: questions
+Both started from one language model that had read what happens in the training clips, in words (a toy has no
+pretraining); the grounded model's encoder had learned to predict limb events. binding: questions
 that name one of several persons by look. Both models are toys trained from nothing on synthetic clips: the figures show
 whether the wiring works and answers follow the pose, and nothing about 7B models or real videos. Video-only sees
 {frames} frames, the pose is sampled at {fps:g} rows a second: part of any gap is that finer clock."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from hybrid.config import field
 from hybrid.errors import ConfigError
 
+ORACLE = "oracle"
+
 
 def _demand(holds: bool, message: str) -> None:
     if not holds:
@@ -61,7 +63,7 @@ class MLLMConfig:
 class EncoderConfig:
     """The network over joints."""
 
-    name: str = field("one of skeleton.encoders.ENCODERS", "stgcnpp")
+    name: str = field("one of skeleton.encoders.ENCODERS, or oracle: the true events of data.events", "stgcnpp")
     layout: str = field("joints of the skeletons", "coco17")
     width: int = field("channels of its features", 64)
     depth: int = field("blocks", 4)
@@ -71,6 +73,7 @@ class EncoderConfig:
         ["joint", "motion", "position"],
         choices=["joint", "bone", "motion", "position"],
     )
+    freeze: bool = field("leave the network as it is (the event head goes on learning)", False)
     graph: str = field("how the graph is computed", "dense", choices=["dense", "pyg"])
 
 
@@ -107,8 +110,8 @@ class DataConfig:
     train: list[str] = field("JSONL files of training samples", [])
     val: list[str] = field("JSONL files of validation samples", [])
     test: list[str] = field("JSONL files of test samples", [])
-    events: list[str] = field("JSONL files of limb events by clip, for train.event_loss", [])
-    frames: int = field("video frames of a clip", 8)
+    events: list[str] = field("JSONL files of limb events by clip, for train.event_loss and the oracle", [])
+    frames: int = field("video frames of a clip; 0 reads no video", 8)
     size: int | None = field("side of a frame in pixels; null leaves its size to the model's processor", 112)
     pose_fps: float = field("skeleton rows a second", 24.0)
     questions_per_sequence: int = field("training questions of one clip that share a sequence", 1)
@@ -134,7 +137,10 @@ class OptimConfig:
     steps: int = field("optimizer steps", 1000)
     batch_size: int = field("sequences of one device and pass", 8)
     accumulate: int = field("passes of one step", 1)
+    start: list[str] = field("checkpoints of other runs: the model begins with their weights of the same names", [])
+    optimizer: str = field("of all weights; muon: of the matrices within layers, adamw for the rest", "adamw", choices=["adamw", "muon"])
     lr: float = field("peak learning rate", 1e-3)
+    muon_lr: float = field("peak learning rate of muon", 1e-2)
     encoder_lr: float | None = field("peak learning rate of the encoder; null takes train.lr", None)
     weight_decay: float = field("of matrices, not of norms and biases", 0.05)
     warmup: int = field("steps until the peak learning rate", 50)
@@ -151,7 +157,7 @@ class OptimConfig:
 
     def check(self) -> None:
         _demand(
-            self.warmup < max(self.steps, 1),
+            self.steps == 0 or self.warmup < self.steps,
             f"expected train.warmup below train.steps, found {self.warmup} and {self.steps}",
         )
 
@@ -204,7 +210,14 @@ class TrainConfig:
             f"expected train.event_loss above 0 with train.pretrain_steps={self.train.pretrain_steps}, found 0: "
             "event pre-training trains the head of that loss",
         )
+        oracle = self.encoder.name == ORACLE
         _demand(
-            self.train.event_loss == 0 or self.data.events,
-            f"expected files in data.events with train.event_loss={self.train.event_loss}, found none; give them",
+            (self.train.event_loss == 0 and not oracle) or bool(self.data.events),
+            f"expected files in data.events with train.event_loss={self.train.event_loss} and "
+            f"encoder.name={self.encoder.name}, found none; give them",
+        )
+        _demand(
+            not oracle or (self.train.event_loss == 0 and not self.fusion.anchor),
+            f"expected train.event_loss=0 and fusion.anchor=false with encoder.name={ORACLE}, found "
+            f"{self.train.event_loss} and {str(self.fusion.anchor).lower()}: there is no encoder to train",
         )

@@ -1,7 +1,7 @@
 """A tiny Qwen2.5-VL, made on the spot: the real classes at toy sizes, for machines without weights or a GPU.
 
 Written in Hugging Face format and loaded by the same `from_pretrained` calls as a 7B model. Its weights are
-random and its tokenizer (byte-level BPE, digits apart) is trained on the texts that are given: it is a wiring check
+random and its tokenizer (byte-level BPE, digits apart, times like 2.5 and phrases one token) is trained on the texts that are given: it is a wiring check
 and a diagnostic, and says nothing about what a pretrained model would do.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
@@ -23,9 +23,13 @@ from transformers import (
 )
 
 from hybrid.schema import TinyConfig
+from skeleton.vocabulary import vocabulary
 
+VERSION = 2  # of what this file builds from equal settings
 MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 VISION_MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+SECONDS = tuple(f"{tenth / 10:.1f}" for tenth in range(100))  # one token each
+ALIKE = 0.25  # seconds within which the embeddings of two times begin alike
 # Every token costs time on a CPU: no role names, and the answer begins right behind <|im_start|>.
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>"
@@ -38,20 +42,36 @@ CHAT_TEMPLATE = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Byte-level BPE of at most `vocabulary` entries (and at least the 256 bytes with the special tokens)."""
+def body_words() -> list[str]:
+    """Single words of the closed vocabulary: limbs, movements, directions, postures, targets, colours."""
+    known = vocabulary()
+    phrases = [*known.limbs, *known.directions, *known.postures, *known.body_targets, *known.object_kinds]
+    phrases += [*known.object_colours, *known.shirt_colours, *(verb for m in known.movements.values() for verb in m.verb)]
+    return sorted({word for phrase in phrases for word in phrase.split()} - {"the"})
+
+
+def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
+    """Byte-level BPE of at most `size` entries (and at least the 256 bytes with the special tokens).
+
+    Words of the body stay apart; what stands between them, as "How many times does the person in", may become one token.
+    """
     tokenizer = Tokenizer(models.BPE())
+    words = Regex(rf" ?\b(?:{'|'.join(body_words())})\b|\d")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(words, behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
+        vocab_size=size,
         special_tokens=[*MARKS, *VISION_MARKS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens(list(SECONDS))
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
@@ -106,10 +126,11 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, settings: TinyConfig) -> Qwe
 
 
 @torch.no_grad()
-def initialise(model: Qwen2_5_VLForConditionalGeneration) -> None:
+def initialise(model: Qwen2_5_VLForConditionalGeneration, seconds: list[int]) -> None:
     """Random weights for a narrow model that learns within minutes.
 
-    Embeddings of unit size, so that a token's identity survives the layers; linear layers by their fan-in (0.02 is made
+    Embeddings of unit size, so that a token's identity survives the layers, and near times (`seconds`: their ids) alike,
+    as they are in a trained model; linear layers by their fan-in (0.02 is made
     for wide models); layers and head begin by adding nothing and saying nothing.
     """
     for name, module in model.named_modules():
@@ -119,7 +140,11 @@ def initialise(model: Qwen2_5_VLForConditionalGeneration) -> None:
                 torch.nn.init.zeros_(module.bias)
             if name.endswith(("o_proj", "down_proj", "attn.proj")):
                 torch.nn.init.zeros_(module.weight)
-    torch.nn.init.normal_(model.get_input_embeddings().weight)
+    words = model.get_input_embeddings().weight
+    torch.nn.init.normal_(words)
+    # random Fourier features: the dot product of two times falls off like a Gaussian (Rahimi and Recht, 2007)
+    times, phases = torch.arange(len(SECONDS))[:, None] / 10 / ALIKE, 2 * torch.pi * torch.rand(words.shape[1])
+    words[seconds] = 2**0.5 * torch.cos(times * torch.randn(words.shape[1]) + phases)
     torch.nn.init.normal_(model.get_output_embeddings().weight, std=0.01)
 
 
@@ -132,7 +157,7 @@ def build_tiny(folder: Path, texts: Iterable[str], settings: TinyConfig, seed: i
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen2_5_VLForConditionalGeneration(config)
-        initialise(model)
+        initialise(model, tokenizer.convert_tokens_to_ids(list(SECONDS)))
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     factor = 2 * settings.patch_size

@@ -1,10 +1,12 @@
 """Training of one run: build, fit, leave checkpoints and curves in the run folder."""
 
+from pathlib import Path
+
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 
-from hybrid.build import build, read_checkpoint
+from hybrid.build import build, read_checkpoint, save_weights, start_from
 from hybrid.config import config_hash
 from hybrid.data.module import ClipData, load
 from hybrid.errors import CheckpointError
@@ -18,7 +20,7 @@ from hybrid.schema import TrainConfig
 def resume_from(config: TrainConfig, folder: RunFolder) -> tuple[str | None, int]:
     """The checkpoint to go on from and its step. `auto` takes the run's last one, if there is one."""
     choice = config.train.resume
-    if choice is None:
+    if choice is None or not config.train.steps:
         return None, 0
     path = folder.checkpoint("last" if choice == "auto" else choice)
     if choice == "auto" and not path.is_file():
@@ -86,12 +88,12 @@ def pretrain(config: TrainConfig, module: InstructionModule, data: ClipData) -> 
         use_distributed_sampler=False,
     )
     joints = module.model.joints
-    learner = EventPretraining(joints, train.pretrain_lr, train.weight_decay, train.pretrain_steps)
+    learner = EventPretraining(joints, train)
     trainer.fit(learner, data.pretraining_loader())
 
 
 def train(config: TrainConfig) -> RunFolder:
-    """Train one run, or go on with it; returns its folder."""
+    """Train one run, or go on with it; returns its folder. With train.steps=0 it ends behind event pre-training."""
     seed_everything(config.seed, verbose=False)
     folder = RunFolder.create(config.output, config.name)
     checkpoint, step = resume_from(config, folder)
@@ -100,6 +102,22 @@ def train(config: TrainConfig) -> RunFolder:
     data.setup("fit")
     print(describe(config, model, data), flush=True)
     folder.describe(config)
+    for path in config.train.start if checkpoint is None else []:
+        print(f"{start_from(module, Path(path))} weights from {path}", flush=True)
+    if config.train.pretrain_steps and checkpoint is None:
+        print(f"event pre-training of the encoder: {config.train.pretrain_steps} steps", flush=True)
+        pretrain(config, module, data)
+    if config.train.steps:
+        fit(config, folder, module, data, checkpoint, step)
+    else:
+        save_weights(module, folder.checkpoint("last"))
+    return folder
+
+
+def fit(
+    config: TrainConfig, folder: RunFolder, module: InstructionModule, data: ClipData, checkpoint: str | None, step: int
+) -> None:
+    """Instruction tuning, from the first step or from `checkpoint`, written at `step`."""
     every = min(config.train.val_every or config.train.steps, config.train.steps)
     validates = bool(data.val_clips) and config.train.val_every > 0
     trainer = make_trainer(
@@ -117,11 +135,7 @@ def train(config: TrainConfig) -> RunFolder:
         log_every_n_steps=10,
         use_distributed_sampler=False,
     )
-    if config.train.pretrain_steps and checkpoint is None:
-        print(f"event pre-training of the encoder: {config.train.pretrain_steps} steps", flush=True)
-        pretrain(config, module, data)
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if config.train.steps % every:  # steps behind the last validation
         for name in ["last"] if validates else ["last", "best"]:
             trainer.save_checkpoint(folder.checkpoint(name), weights_only=False)
-    return folder

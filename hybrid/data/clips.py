@@ -55,6 +55,7 @@ class ClipReader:
     def __init__(self, data: DataConfig, layout: str):
         self.data = data
         self.layout = get_layout(layout)
+        self.events: dict[str, list[LimbEvent]] = {}  # by the name of the skeleton's file, where they are used
         self.body = lru_cache(maxsize=4096)(self._body)
 
     def frames(self, clip: Clip) -> Frames | None:
@@ -114,9 +115,21 @@ class ClipReader:
         questions = min(len(clip.samples), self.data.questions_per_sequence)
         return 12 * persons * clip.seconds + 15 * questions
 
-    def row(self, clip: Clip, branches: tuple[Branch, ...]) -> Row:
-        """The clip with both modalities and these questions."""
-        return Row(self.frames(clip), self.skeleton(clip), clip.seconds, branches)
+    def known_events(self, clip: Clip) -> tuple[LimbEvent, ...] | None:
+        """Events of the clip on its own clock; None where the files say nothing about it."""
+        events = self.events.get(Path(clip.skeleton).stem) if clip.skeleton else None
+        if events is None:
+            return None
+        inside = [event for event in events if event.start < clip.end and event.end > clip.start]
+        return tuple(replace(e, start=e.start - clip.start, end=e.end - clip.start) for e in inside)
+
+    def row(self, clip: Clip, branches: tuple[Branch, ...], pose_of: Clip | None = None) -> Row:
+        """The clip with these questions, both modalities and all that is known; `pose_of`: with that clip's body."""
+        body = pose_of or clip
+        frames = self.frames(clip) if self.data.frames else None
+        skeleton, events = self.skeleton(body, clip.seconds), self.known_events(body)
+        looks = None if events is None else {s.person: s.meta["look"] for s in body.samples if "look" in s.meta}
+        return Row(frames, skeleton, clip.seconds, branches, events, looks)
 
 
 @dataclass(frozen=True)
@@ -130,9 +143,8 @@ class Draw:
 class TrainingRows(Dataset):
     """Draws -> rows: some questions of the clip with their answers, either modality dropped at random."""
 
-    def __init__(self, clips: list[Clip], reader: ClipReader, fusion: FusionConfig, events: dict[str, list[LimbEvent]]):
-        """`events`: what the limbs do, by the name of the skeleton's file; empty when it is not trained on."""
-        self.clips, self.reader, self.fusion, self.events = clips, reader, fusion, events
+    def __init__(self, clips: list[Clip], reader: ClipReader, fusion: FusionConfig):
+        self.clips, self.reader, self.fusion = clips, reader, fusion
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -145,20 +157,12 @@ class TrainingRows(Dataset):
         chosen = [known[i] for i in rng.permutation(len(known))[:count]]
         form = data.answer_format
         branches = tuple(Branch(question_text(s, form), (answer_text(s, form),)) for s in chosen)
-        row, chance = replace(self.reader.row(clip, branches), events=self.known_events(clip)), rng.random()
+        row, chance = self.reader.row(clip, branches), rng.random()
         if chance < self.fusion.dropout_pose:
             return replace(row, skeleton=None)
         if chance < self.fusion.dropout_pose + self.fusion.dropout_video:
             return replace(row, frames=None)
         return row
-
-    def known_events(self, clip: Clip) -> tuple[LimbEvent, ...] | None:
-        """Events of the clip on its own clock; None where the files say nothing about it."""
-        events = self.events.get(Path(clip.skeleton).stem) if clip.skeleton else None
-        if events is None:
-            return None
-        inside = [event for event in events if event.start < clip.end and event.end > clip.start]
-        return tuple(replace(e, start=e.start - clip.start, end=e.end - clip.start) for e in inside)
 
 
 class PretrainingRows(TrainingRows):
@@ -166,7 +170,7 @@ class PretrainingRows(TrainingRows):
 
     def __getitem__(self, draw: Draw) -> Row:
         clip = self.clips[draw.clip]
-        return Row(None, self.reader.skeleton(clip), clip.seconds, (), self.known_events(clip))
+        return Row(None, self.reader.skeleton(clip), clip.seconds, (), self.reader.known_events(clip))
 
 
 class StepSampler(Sampler[list[Draw]]):
@@ -291,6 +295,5 @@ class EvalRows(Dataset):
         branches = tuple(Branch(question_text(s, form), option_texts(s, form)) for s in samples)
         seen = self.probe not in ("no_video", "text_only")
         felt = self.probe not in ("none", "text_only")
-        frames = self.reader.frames(clip) if seen else None
-        skeleton = self.reader.skeleton(self.donors[number], clip.seconds) if felt else None
-        return Row(frames, skeleton, clip.seconds, branches)
+        row = self.reader.row(clip, branches, pose_of=self.donors[number])
+        return replace(row, frames=row.frames if seen else None, skeleton=row.skeleton if felt else None)

@@ -42,13 +42,14 @@ class Branch:
 @dataclass(frozen=True)
 class Row:
     """A clip as the model sees it, on a clock that starts at 0 and lasts `seconds`; either modality may be absent. `events`
-    are what the limbs do, where that is known and trained on."""
+    are what the limbs do and `looks` how persons look, by track id, where that is known and used."""
 
     frames: Frames | None
     skeleton: Skeleton | None
     seconds: float
     branches: tuple[Branch, ...]
     events: tuple[LimbEvent, ...] | None = None
+    looks: dict[int, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Batch:
     """input_ids, placeholders [B, L]; attention_mask [B, L]; until [B, L] where rows branch, for fusion.placement.tree_mask,
     else None; position_ids [3, B, L] or [B, L];
     media: the processor's tensors; with_video [B] bool; seconds [B]; body, plan: None in mode none;
-    events [B, 1 + M * K * G, F]: targets of fusion tokens (see event_targets), NaN where unknown, None without any.
+    events [B, 1 + M * K * G, F]: targets of fusion tokens (see event_targets), NaN where unknown, None without any;
+    looks [B, M, words]: ids of the words for each person's look, -1 for none, None without any.
     Answer tokens, flat [n]: `targets` are predicted at (`rows`, `sources`) and belong to answer number `answers`."""
 
     input_ids: Tensor
@@ -70,6 +72,7 @@ class Batch:
     body: SkeletonBatch | None
     plan: TokenPlan | None
     events: Tensor | None
+    looks: Tensor | None
     rows: Tensor
     sources: Tensor
     targets: Tensor
@@ -153,11 +156,31 @@ class Collator:
         for i, row in enumerate(rows):
             if row.events is None or row.skeleton is None:
                 continue
-            kept = row.skeleton.track_ids[kept_persons(row.skeleton, self.fusion.max_persons)].tolist()
-            known = event_targets(list(row.events), kept, int(plan.bins[i]), float(plan.widths[i]))
-            targets[i, : len(kept), : known.shape[1]] = known
+            known = event_targets(list(row.events), self.kept(row), int(plan.bins[i]), float(plan.widths[i]))
+            targets[i, : len(known), : known.shape[1]] = known
         flat = torch.from_numpy(targets).flatten(1, 3)
         return torch.cat([torch.full_like(flat[:, :1], torch.nan), flat], dim=1)
+
+    def kept(self, row: Row) -> list[int]:
+        """Track ids of the persons that have tokens, in their order."""
+        return row.skeleton.track_ids[kept_persons(row.skeleton, self.fusion.max_persons)].tolist()
+
+    def looks(self, rows: list[Row], plan: TokenPlan | None) -> Tensor | None:
+        """Ids of the words for each person's look, -1 where there are fewer."""
+        if plan is None or all(row.looks is None for row in rows):
+            return None
+        told = [
+            [self.encode(" " + look) if (look := (row.looks or {}).get(person)) else [] for person in self.kept(row)]
+            if row.skeleton is not None
+            else []
+            for row in rows
+        ]
+        length = max([1, *(len(ids) for persons in told for ids in persons)])
+        looks = torch.full((len(rows), plan.persons.shape[1], length), -1)
+        for i, persons in enumerate(told):
+            for person, ids in enumerate(persons):
+                looks[i, person, : len(ids)] = torch.tensor(ids, dtype=torch.long)
+        return looks
 
     def prefixes(self, rows: list[Row]) -> tuple[list[tuple[list[int], dict[str, Tensor]]], dict[str, Tensor]]:
         """For each row the token ids up to the joints, placeholders of the video expanded by the processor, with
@@ -272,6 +295,7 @@ class Collator:
             body=body,
             plan=plan,
             events=self.events(rows, plan),
+            looks=self.looks(rows, plan),
             rows=spoken[:, 0],
             sources=spoken[:, 1],
             targets=spoken[:, 2],

@@ -2,7 +2,7 @@
 
 Targets come from limb events (computed or synthetic), never from questions. A column each: every movement, every
 direction and every body target of the vocabulary (1 where an observable event covers at least `COVER` of the bin, or
-of itself where it is shorter), and last the repetitions done within the bin.
+of itself where it is shorter), whether one starts or ends there, and last the repetitions done within the bin.
 """
 
 from functools import cache
@@ -25,8 +25,13 @@ _PARTS = {
 def columns() -> dict[str, int]:
     """Column of each movement, direction and body target; the last column, `repetitions`, is a number."""
     words = vocabulary()
-    names = [*words.movements, *words.directions, *words.body_targets, "repetitions"]
+    names = [*words.movements, *words.directions, *words.body_targets, "start", "end", "repetitions"]
     return {name: place for place, name in enumerate(names)}
+
+
+def num_movements() -> int:
+    """The movements' columns come first."""
+    return len(vocabulary().movements)
 
 
 def event_targets(events: list[LimbEvent], track_ids: list[int], bins: int, width: float) -> np.ndarray:
@@ -42,8 +47,11 @@ def event_targets(events: list[LimbEvent], track_ids: list[int], bins: int, widt
         limbs = [LIMBS.index(limb) for limb in _PARTS.get(event.limb, (event.limb,))]
         for limb in limbs:
             cell = targets[track_ids.index(event.person), :, limb]
+            under_way = np.flatnonzero(overlap >= COVER * min(width, event.end - event.start))
             for column in marked:
-                cell[overlap >= COVER * min(width, event.end - event.start), column] = 1
+                cell[under_way, column] = 1
+            cell[under_way[:1], columns()["start"]] = 1
+            cell[under_way[-1:], columns()["end"]] = 1
             if vocabulary().movement(event.movement).counted:
                 cell[:, -1] += event.count * overlap / (event.end - event.start)
     return targets

@@ -20,7 +20,7 @@ from hybrid.data.clips import (
 from hybrid.data.collation import Batch, Collator
 from hybrid.data.sample import Sample, read_samples
 from hybrid.errors import ConfigError
-from hybrid.schema import TrainConfig
+from hybrid.schema import ORACLE, TrainConfig
 from skeleton.events import load_events
 
 
@@ -64,6 +64,13 @@ class ClipData(LightningDataModule):
         self.config, self.collator = config, collator
         self.reader = ClipReader(config.data, config.encoder.layout)
         self.start_step = 0
+        if config.encoder.name == ORACLE:
+            self.load_events()
+
+    def load_events(self) -> None:
+        """Let rows bring the events of their clips."""
+        files = self.config.data.events
+        self.reader.events = {clip: events for path in files for clip, events in load_events(path).items()}
 
     def setup(self, stage: str) -> None:
         data = self.config.data
@@ -74,8 +81,8 @@ class ClipData(LightningDataModule):
             else:
                 self.train_clips, val = split_clips(clips, data.validation_fraction, self.config.seed)
             self.val_clips = thin(val, self.config.train.val_samples)
-            wanted = data.events if self.config.train.event_loss else []
-            self.events = {clip: events for path in wanted for clip, events in load_events(path).items()}
+            if self.config.train.event_loss:
+                self.load_events()
 
     def loader(self, dataset, collate, **options) -> DataLoader:
         workers = self.config.data.workers
@@ -99,7 +106,7 @@ class ClipData(LightningDataModule):
             trainer.world_size,
         )
         sampler.start = self.start_step * train.accumulate
-        dataset = TrainingRows(self.train_clips, self.reader, self.config.fusion, self.events)
+        dataset = TrainingRows(self.train_clips, self.reader, self.config.fusion)
         return self.loader(dataset, self.collator, batch_sampler=sampler)
 
     def pretraining_loader(self) -> DataLoader:
@@ -107,7 +114,7 @@ class ClipData(LightningDataModule):
         train = self.config.train
         lengths = [self.reader.length(clip) for clip in self.train_clips]
         sampler = StepSampler(lengths, train.pretrain_batch, train.pretrain_steps, self.config.seed)
-        rows = PretrainingRows(self.train_clips, self.reader, self.config.fusion, self.events)
+        rows = PretrainingRows(self.train_clips, self.reader, self.config.fusion)
         return self.loader(rows, self.collator, batch_sampler=sampler)
 
     def val_dataloader(self) -> DataLoader | list:

@@ -16,6 +16,7 @@ from hybrid.data.clips import EvalBatch
 from hybrid.data.collation import Batch
 from hybrid.errors import CheckpointError
 from hybrid.model import PoseGroundedMLLM
+from hybrid.optim import make_optimizer
 from hybrid.schema import OptimConfig
 
 
@@ -64,23 +65,16 @@ class InstructionModule(LightningModule):
         return (batch[0], batch[1].to(device)) if isinstance(batch, tuple) else batch.to(device)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW, cosine after a linear warm-up; no decay for norms, biases and embeddings of time or person."""
-        groups: dict[tuple[bool, bool], list[Tensor]] = {}
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                key = (name.startswith("joints.encoder."), parameter.ndim > 1 and "embed" not in name)
-                groups.setdefault(key, []).append(parameter)
-        encoder_lr = self.optim.encoder_lr or self.optim.lr
-        optimizer = torch.optim.AdamW(
-            [
-                {
-                    "params": parameters,
-                    "lr": encoder_lr if encoder else self.optim.lr,
-                    "weight_decay": self.optim.weight_decay if decays else 0.0,
-                }
-                for (encoder, decays), parameters in groups.items()
-            ],
-            betas=(0.9, 0.98),
+        """Cosine after a linear warm-up; no decay for norms, biases and embeddings of time or person."""
+        optim = self.optim
+        slower = (optim.encoder_lr or optim.lr) / optim.lr
+        optimizer = make_optimizer(
+            optim.optimizer,
+            self.model,
+            optim.weight_decay,
+            optim.lr,
+            optim.muon_lr,
+            lambda name: slower if name.startswith("joints.encoder.") else 1.0,
         )
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

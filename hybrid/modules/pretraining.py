@@ -5,18 +5,20 @@ Cheap (no video, no text), and it gives the language model tokens that mean some
 
 import torch
 from lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from hybrid.data.collation import Batch
-from hybrid.model import JointBranch, event_loss
+from hybrid.joints import JointBranch, event_loss
+from hybrid.optim import make_optimizer
+from hybrid.schema import OptimConfig
 
 
 class EventPretraining(LightningModule):
     """Trains encoder, limb tokens and event head of a JointBranch on the events of clips."""
 
-    def __init__(self, joints: JointBranch, lr: float, weight_decay: float, steps: int):
+    def __init__(self, joints: JointBranch, optim: OptimConfig):
         super().__init__()
-        self.joints, self.lr, self.weight_decay, self.steps = joints, lr, weight_decay, steps
+        self.joints, self.optim = joints, optim
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         loss = event_loss(self.joints.events(self.joints.pooled(batch).features), batch.events)
@@ -24,10 +26,13 @@ class EventPretraining(LightningModule):
         return loss
 
     def configure_optimizers(self) -> dict:
-        parts = (self.joints.encoder, self.joints.tokens, self.joints.events)
-        parameters = [parameter for part in parts for parameter in part.parameters()]
-        optimizer = torch.optim.AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay, betas=(0.9, 0.98))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.steps, pct_start=0.1)
+        parts = nn.ModuleList([self.joints.encoder, self.joints.tokens, self.joints.events])
+        optim = self.optim
+        optimizer = make_optimizer(optim.optimizer, parts, optim.weight_decay, optim.pretrain_lr, optim.muon_lr)
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, peaks, total_steps=optim.pretrain_steps, pct_start=0.1, cycle_momentum=False
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:

@@ -17,7 +17,7 @@ from hybrid.data.collation import Branch
 from hybrid.errors import ModelError
 from hybrid.mllm import Positions, load_model, load_processor, video_features, vision_tower
 from hybrid.schema import MLLMConfig, TinyConfig, TrainConfig
-from hybrid.tiny import build_tiny
+from hybrid.tiny import build_tiny, train_tokenizer
 from tests.hybrid.families import FAMILIES, build_family
 
 QUESTION = "Which limb does the person raise?"
@@ -276,6 +276,26 @@ def test_the_tiny_model_is_the_same_for_the_same_seed(tmp_path, row):
     processor = load_processor(MLLMConfig(path=str(tmp_path / "a")))
     assert processor.tokenizer.decode(processor.tokenizer.encode("the left arm 12")) == "the left arm 12"
     assert len(processor.tokenizer.encode("12")) == 2  # digits apart
+
+
+def test_the_tiny_tokenizer_keeps_words_of_the_body_apart_and_joins_what_is_between():
+    side, limb = ("left", "right"), ("arm", "leg", "head")
+    texts = [f"How many times does the person raise the {s} {p} at 2.5 s?" for s in side for p in limb] * 20
+    tokenizer = train_tokenizer(texts, 512)
+    ids = tokenizer.encode("How many times does the person raise the left arm at 2.5 s?", add_special_tokens=False)
+    pieces = [tokenizer.decode([i]) for i in ids]
+    assert pieces == ["How many times does the person", " raise", " the", " left", " arm", " at ", "2.5", " s?"]
+    assert tokenizer.decode(tokenizer.encode("1.2 to 3.4")) == "1.2 to 3.4"
+
+
+def test_near_times_begin_alike_in_the_tiny_model(tmp_path):
+    folder = build_tiny(tmp_path / "a", WORDS, TinyConfig(width=128, layers=1, vision_width=32, vision_layers=1), 0)
+    tokenizer = load_processor(MLLMConfig(path=str(folder))).tokenizer
+    table = load_model(MLLMConfig(path=str(folder))).get_input_embeddings().weight
+    two, near, far = (table[tokenizer.convert_tokens_to_ids(time)] for time in ("2.0", "2.1", "4.0"))
+    assert torch.cosine_similarity(two, near, dim=0) > 0.8
+    assert torch.cosine_similarity(two, far, dim=0).abs() < 0.4
+    assert two.square().mean() == pytest.approx(1, abs=0.3)
 
 
 @pytest.mark.parametrize("path", ["no-such/model", "/no/such/folder", "not a name"])

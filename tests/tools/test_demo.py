@@ -12,6 +12,7 @@ from hybrid.errors import HybridError
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
     "clips=10", "test_clips=6", "train.steps=3", "train.warmup=1", "train.val_every=2", "train.batch_size=2", "train.pretrain_batch=1",
+    "train.pretrain_steps=2",
     "mllm.tiny.width=32", "mllm.tiny.heads=2", "mllm.tiny.layers=1",
 )  # fmt: skip
 
@@ -35,7 +36,7 @@ def test_the_demo_runs_and_does_nothing_twice(tmp_path):
     written = weights.stat().st_mtime_ns
     second = demo(tmp_path)
     assert weights.stat().st_mtime_ns == written
-    assert second.split("[4/5]")[1].split("[5/5]")[0] == first.split("[4/5]")[1].split("[5/5]")[0]
+    assert second.split("[5/6]")[1].split("[6/6]")[0] == first.split("[5/6]")[1].split("[6/6]")[0]
 
 
 def test_settings_from_words():

@@ -168,11 +168,11 @@ def _assemble(config: PrepareConfig, settings: dict) -> dict:
             name = part["clip"]
             identifier = f"{name}_{numbers[name]:02d}"
             numbers[name] += 1
-            view = next(person["view"] for person in part["persons"] if person["track_id"] == question.person)
+            person = next(person for person in part["persons"] if person["track_id"] == question.person)
             lines.append(
                 question.sample(
                     identifier, f"clips/{name}.mp4", f"skeletons/{name}.npz", part["duration"],
-                    clip=name, persons=len(part["persons"]), view=view,
+                    clip=name, persons=len(part["persons"]), view=person["view"], look=person["shirt"],
                 )
             )  # fmt: skip
         write_jsonl(folder / f"{split}.jsonl", lines)

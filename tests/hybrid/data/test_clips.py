@@ -99,7 +99,7 @@ def test_an_absent_modality_is_none(reader, lighter):
 def test_intervals_go_to_the_clips_clock_and_back(lighter, reader):
     sample = Sample(id="a", task="when", question="When?", start=1.0, end=3.0, answer=(1.5, 2.75), video=lighter.video)
     (said,) = (
-        TrainingRows([replace(lighter, samples=(sample,))], reader, FusionConfig(), {})[Draw(0, (0,))]
+        TrainingRows([replace(lighter, samples=(sample,))], reader, FusionConfig())[Draw(0, (0,))]
         .branches[0]
         .answers
     )
@@ -253,7 +253,7 @@ def test_no_clip_to_train_on_is_one_sentence():
 
 def test_a_training_row_is_the_same_for_the_same_draw(clips, tmp_path):
     reader = ClipReader(replace(SETTINGS, questions_per_sequence=2, cache=str(tmp_path)), "coco17")
-    rows = TrainingRows(clips, reader, FusionConfig(), {})
+    rows = TrainingRows(clips, reader, FusionConfig())
     first, again = rows[Draw(0, (1, 2))], rows[Draw(0, (1, 2))]
     assert first.branches == again.branches
     orders = {rows[Draw(0, (1, number))].branches for number in range(40)}
@@ -264,7 +264,7 @@ def test_a_training_row_is_the_same_for_the_same_draw(clips, tmp_path):
 
 def test_either_modality_is_dropped_as_often_as_asked_and_never_both(clips, tmp_path):
     reader = ClipReader(replace(SETTINGS, frames=1, cache=str(tmp_path)), "coco17")
-    rows = TrainingRows(clips, reader, FusionConfig(dropout_pose=0.3, dropout_video=0.2), {})
+    rows = TrainingRows(clips, reader, FusionConfig(dropout_pose=0.3, dropout_video=0.2))
     dropped = [(row.skeleton is None, row.frames is None) for row in (rows[Draw(0, (0, n))] for n in range(400))]
     assert (True, True) not in dropped
     assert abs(dropped.count((True, False)) / 400 - 0.3) < 0.08
@@ -274,24 +274,39 @@ def test_either_modality_is_dropped_as_often_as_asked_and_never_both(clips, tmp_
 def test_hidden_answers_are_not_trained_on(lighter):
     known = Sample(id="a", task="t", question="What?", start=1.0, end=3.0, answer="kick", video=lighter.video)
     clip = replace(lighter, samples=(replace(known, id="b", answer=None, question="hidden?"), known))
-    row = TrainingRows([clip], ClipReader(replace(SETTINGS, questions_per_sequence=5), "coco17"), FusionConfig(), {})[
+    row = TrainingRows([clip], ClipReader(replace(SETTINGS, questions_per_sequence=5), "coco17"), FusionConfig())[
         Draw(0, (0,))
     ]
     assert [branch.question for branch in row.branches] == ["What?"]
 
 
-def test_events_come_to_the_clips_clock(lighter, reader):
+def test_events_come_to_the_clips_clock(lighter, reader, monkeypatch):
     def nod(start, end):
         return LimbEvent(person=0, limb="head", movement="nod", start=start, end=end)
 
     sample = Sample(id="a", task="t", question="What?", start=1.0, end=3.0, answer="kick", skeleton=lighter.skeleton)
-    rows = TrainingRows(
-        [replace(lighter, samples=(sample,)), replace(lighter, skeleton=None, samples=(sample,))],
-        reader, FusionConfig(dropout_pose=0, dropout_video=0), {"v": [nod(0.0, 0.9), nod(0.5, 1.5), nod(2.0, 2.5), nod(3.0, 4.0)]},
-    )  # fmt: skip
+    clips = [replace(lighter, samples=(sample,)), replace(lighter, skeleton=None, samples=(sample,))]
+    rows = TrainingRows(clips, reader, FusionConfig(dropout_pose=0, dropout_video=0))
+    assert rows[Draw(0, (0,))].events is None
+    monkeypatch.setattr(reader, "events", {"v": [nod(0.0, 0.9), nod(0.5, 1.5), nod(2.0, 2.5), nod(3.0, 4.0)]})
     assert rows[Draw(0, (0,))].events == (nod(-0.5, 0.5), nod(1.0, 1.5))
     assert rows[Draw(1, (0,))].events is None
-    assert TrainingRows([replace(lighter, samples=(sample,))], reader, FusionConfig(), {})[Draw(0, (0,))].events is None
+
+
+def test_looks_come_with_events_and_a_borrowed_pose_brings_its_own(lighter, clips, reader, monkeypatch):
+    sample = Sample(id="a", task="t", question="What?", start=1.0, end=3.0, answer="kick", person=2, meta={"look": "red"})
+    clip = replace(lighter, samples=(sample,))
+    assert reader.row(clip, ()).looks is None
+    monkeypatch.setattr(reader, "events", {"v": []})
+    assert reader.row(clip, ()).looks == {2: "red"}
+    other = replace(clip, samples=())
+    assert reader.row(other, (), pose_of=clip).looks == {2: "red"}
+    assert reader.row(clip, (), pose_of=other).looks == {}
+
+
+def test_no_frames_read_no_video(lighter):
+    row = ClipReader(replace(SETTINGS, frames=0), "coco17").row(replace(lighter, video="missing.mp4"), ())
+    assert row.frames is None
 
 
 def test_validation_asks_every_question_with_all_its_options(clips, reader):

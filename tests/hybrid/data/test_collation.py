@@ -265,3 +265,19 @@ def test_pixels_are_the_processors_own(collators, row):
         torch.from_numpy(single.frames.images).permute(0, 3, 1, 2)[None], do_sample_frames=False, return_tensors="pt"
     )
     torch.testing.assert_close(batch.media["pixel_values_videos"], own["pixel_values_videos"])
+
+
+def test_looks_are_words_of_the_persons_that_have_tokens(collators, row):
+    collator = collators()
+    red, both = ids(collator, " kick"), ids(collator, " both")
+    rows = [
+        replace(row(persons=2, branches=[Branch(QUESTION)]), looks={0: "kick", 1: "both"}),
+        replace(row(persons=1, branches=[Branch(QUESTION)]), looks={7: "kick"}),  # nobody here
+        row(persons=0, branches=[Branch(QUESTION)]),
+    ]
+    looks = collator(rows).looks
+    assert looks.shape == (3, 2, max(len(red), len(both)))
+    assert [i for i in looks[0, 0].tolist() if i >= 0] == red
+    assert [i for i in looks[0, 1].tolist() if i >= 0] == both
+    assert (looks[1:] == -1).all()
+    assert collator([row(branches=[Branch(QUESTION)])]).looks is None

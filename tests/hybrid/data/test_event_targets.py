@@ -34,7 +34,16 @@ def test_an_event_marks_its_movement_and_direction_in_its_bins_and_limb():
     assert values.dtype == np.float32
     for name in ("raise", "up"):
         assert column(values, name)[0, :, LEFT].tolist() == [0, 1, 1, 0]
-    assert values.sum() == 4  # two bins, two words, nothing else
+    assert values.sum() == 6  # two bins, two words, a start and an end, nothing else
+
+
+def test_the_first_and_the_last_marked_bin_hold_start_and_end():
+    values = targets({"limb": "left arm", "movement": "raise", "start": 0.46, "end": 1.9})
+    assert column(values, "raise")[0, :, LEFT].tolist() == [0, 1, 1, 1]
+    assert column(values, "start")[0, :, LEFT].tolist() == [0, 1, 0, 0]
+    assert column(values, "end")[0, :, LEFT].tolist() == [0, 0, 0, 1]
+    within = targets({"limb": "left arm", "movement": "raise", "start": 0.6, "end": 0.9})
+    assert column(within, "start")[0, :, LEFT].tolist() == column(within, "end")[0, :, LEFT].tolist() == [0, 1, 0, 0]
 
 
 def test_nothing_happens_where_there_is_no_event():
@@ -96,7 +105,7 @@ def test_body_targets_are_words_and_objects_are_not():
     touch = targets({"limb": "left arm", "movement": "touch", "target": "the hip"})
     assert column(touch, "the hip")[0, :, LEFT].tolist() == [0, 1, 1, 0]
     reach = targets({"limb": "left arm", "movement": "reach", "target": "the red ball"})
-    assert reach.sum() == column(reach, "reach").sum() == 2
+    assert reach.sum() == column(reach, "reach").sum() + 2 == 4  # beside a start and an end
 
 
 def test_persons_stand_in_the_order_of_their_tracks_and_strangers_nowhere():

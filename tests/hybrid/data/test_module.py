@@ -133,9 +133,9 @@ def test_events_are_read_when_they_are_trained_on(data, tmp_path):
     nod = LimbEvent(person=0, limb="head", movement="nod", start=0.0, end=1.0)
     save_events(tmp_path / "events.jsonl", [("0", [nod]), ("1", [])])
     settings = {"events": [str(tmp_path / "events.jsonl")]}
-    assert attached(data(**settings)).events == {}
+    assert attached(data(**settings)).reader.events == {}
     module = attached(data(train={"event_loss": 0.5}, **settings))
-    assert module.events == {"0": [nod], "1": []}
+    assert module.reader.events == {"0": [nod], "1": []}
     assert any(batch.events is not None for batch in module.train_dataloader())
 
 

@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from hybrid.build import build
 from hybrid.data.collation import Row
 from hybrid.data.event_targets import columns
-from hybrid.model import RARE, event_loss
+from hybrid.joints import RARE, event_loss
 from hybrid.modules.pretraining import EventPretraining
 from skeleton.events import LimbEvent
 
@@ -56,7 +56,7 @@ def rows(body):
 def test_pretraining_learns_which_arm_waves(tiny_config, tiny_samples, rows):
     config = replace(tiny_config, train=replace(tiny_config.train, event_loss=1.0), data=tiny_config.data)
     model, collator = build(config, tiny_samples)
-    learner = EventPretraining(model.joints, lr=1e-2, weight_decay=0.0, steps=80)
+    learner = EventPretraining(model.joints, replace(config.train, pretrain_lr=1e-2, weight_decay=0.0, pretrain_steps=80))
     learner.log = lambda *_args, **_kwargs: None
     chosen = learner.configure_optimizers()
     optimizer, schedule = chosen["optimizer"], chosen["lr_scheduler"]["scheduler"]
