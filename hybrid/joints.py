@@ -38,6 +38,13 @@ def event_loss(predicted: Tensor, targets: Tensor | None) -> Tensor:
     return (words + (predicted[:, -1] - targets[:, -1]).square().sum()) / max(len(targets), 1)
 
 
+def look_loss(seen: Tensor, told: Tensor, known: Tensor) -> Tensor:
+    """Squared error of what the anchor adds (`seen`) against the words for the person's look (`told`), relative to
+    their size; mean over the tokens `known` (0 when there is none). seen, told [B, N, width]; known [B, N] bool."""
+    error = (seen - told).square().mean(-1) / told.square().mean(-1).clamp(min=1e-6)
+    return (error * known).sum() / known.sum().clamp(min=1)
+
+
 def total_counts(events: Tensor, plan: TokenPlan) -> Tensor:
     """How often, in the whole clip, the limb of each token does what it does in the token's bin.
 
@@ -80,6 +87,11 @@ class EventWords(nn.Module):
         vectors = nn.functional.embedding(ids.clamp(min=0), self.vocabulary[0].weight).float()
         return (vectors * (ids >= 0)[..., None]).sum(-2)
 
+    def looks(self, batch: Batch) -> Tensor:
+        """[B, N, width]: the words for the look of each token's person; zeros where nothing is told."""
+        each = (batch.plan.mask.shape[1] - 1) // batch.looks.shape[1]
+        return nn.functional.pad(repeat(self.of(batch.looks), "b m d -> b (m n) d", n=each), (0, 0, 1, 0))
+
     def forward(self, plan: TokenPlan, events: Tensor | None, look: Tensor | float) -> Tensor:
         """[B, N, width]. events [B, N, F]: probabilities of columns, and repetitions; None says nothing about them.
         look: what is added to each token about its person or place."""
@@ -119,6 +131,7 @@ class JointBranch(nn.Module):
         self.anchor = Anchor(width) if fusion.anchor else None
         self.events = nn.Linear(self.encoder.width, len(columns())) if words.rest is not None else None
         self.event_loss: Tensor | None = None
+        self.look_loss: Tensor | None = None
 
     def pooled(self, batch: Batch) -> JointTokens:
         """Limb tokens in the encoder's width."""
@@ -127,7 +140,7 @@ class JointBranch(nn.Module):
     def forward(self, batch: Batch, volumes: list[Tensor] | None) -> tuple[Tensor, Tensor]:
         """Tokens [B, N, width] and their mask [B, N]; volumes: of the rows with video, in order (anchoring only).
 
-        In training with an event head, `event_loss` holds the loss of this batch afterwards."""
+        In training `event_loss` and `look_loss` hold these losses of the batch afterwards (event head, anchor)."""
         tokens = self.pooled(batch)
         happening = None
         if self.events is not None:
@@ -139,6 +152,11 @@ class JointBranch(nn.Module):
             given = iter(volumes or [])
             by_row = [next(given).float() if video else None for video in batch.with_video.tolist()]
             look = self.anchor(by_row, tokens.points, tokens.placed, tokens.times / batch.seconds[:, None])
+            self.look_loss = 0.0 * look.sum()
+            if self.training and batch.looks is not None:
+                told = self.words.looks(batch).detach()
+                known = tokens.placed & batch.with_video[:, None] & told.any(-1)
+                self.look_loss = look_loss(look, told, known)
         return self.projector(tokens.features, self.words(batch.plan, happening, look)), tokens.mask
 
 
@@ -158,8 +176,7 @@ class OracleBranch(nn.Module):
         """Tokens [B, N, width] and their mask [B, N]."""
         look: Tensor | float = 0.0
         if batch.looks is not None:
-            each = (batch.plan.mask.shape[1] - 1) // batch.looks.shape[1]
-            look = nn.functional.pad(repeat(self.words.of(batch.looks), "b m d -> b (m n) d", n=each), (0, 0, 1, 0))
+            look = self.words.looks(batch)
         known = batch.events
         if known is None:
             known = torch.zeros(*batch.plan.mask.shape, len(columns()), device=batch.plan.mask.device)

@@ -154,6 +154,7 @@ class OptimConfig:
     pretrain_batch: int = field("clips of one such step", 48)
     pretrain_lr: float = field("its peak learning rate", 4e-3)
     event_loss: float = field("weight of the encoder's own event prediction", 0.0)
+    look_loss: float = field("weight of the anchor's naming of looks (meta.look of the samples; needs data.events)", 0.0)
 
     def check(self) -> None:
         _demand(
@@ -210,10 +211,14 @@ class TrainConfig:
             f"expected train.event_loss above 0 with train.pretrain_steps={self.train.pretrain_steps}, found 0: "
             "event pre-training trains the head of that loss",
         )
-        oracle = self.encoder.name == ORACLE
         _demand(
-            (self.train.event_loss == 0 and not oracle) or bool(self.data.events),
-            f"expected files in data.events with train.event_loss={self.train.event_loss} and "
+            self.train.look_loss == 0 or self.fusion.anchor,
+            f"expected fusion.anchor=true with train.look_loss={self.train.look_loss}, found false: nothing sees looks",
+        )
+        oracle, losses = self.encoder.name == ORACLE, (self.train.event_loss, self.train.look_loss)
+        _demand(
+            not (oracle or any(losses)) or bool(self.data.events),
+            f"expected files in data.events with train.event_loss={losses[0]}, train.look_loss={losses[1]} and "
             f"encoder.name={self.encoder.name}, found none; give them",
         )
         _demand(

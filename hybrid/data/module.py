@@ -81,7 +81,7 @@ class ClipData(LightningDataModule):
             else:
                 self.train_clips, val = split_clips(clips, data.validation_fraction, self.config.seed)
             self.val_clips = thin(val, self.config.train.val_samples)
-            if self.config.train.event_loss:
+            if self.config.train.event_loss or self.config.train.look_loss:
                 self.load_events()
 
     def loader(self, dataset, collate, **options) -> DataLoader:

@@ -41,6 +41,10 @@ class InstructionModule(LightningModule):
             events = self.model.joints.event_loss
             self.log("train/event_loss", events)
             loss = loss + self.optim.event_loss * events
+        if self.optim.look_loss:
+            looks = self.model.joints.look_loss
+            self.log("train/look_loss", looks)
+            loss = loss + self.optim.look_loss * looks
         return loss
 
     def validation_step(self, pair: tuple[EvalBatch, Batch], _index: int) -> None:

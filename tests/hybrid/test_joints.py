@@ -8,7 +8,7 @@ import torch
 from fusion.tokens import TokenPlan
 from hybrid.build import build
 from hybrid.data.event_targets import columns
-from hybrid.joints import EventWords, OracleBranch, total_counts
+from hybrid.joints import EventWords, OracleBranch, look_loss, total_counts
 from skeleton.events import LimbEvent
 from skeleton.layouts import LIMBS
 
@@ -82,6 +82,33 @@ def test_words_follow_the_language_model_and_have_no_weights_of_their_own(plan, 
     torch.testing.assert_close(made(plan, events, 0.0)[0, place(0)], 2 * before[0, place(0)])
     made(plan, events, 0.0).sum().backward()
     assert table.grad.abs().sum() > 0
+
+
+def test_the_look_loss_by_hand():
+    told = torch.tensor([[[2.0, 0.0], [1.0, 1.0], [5.0, 5.0]]])
+    seen = torch.tensor([[[0.0, 0.0], [1.0, 3.0], [9.0, 9.0]]])
+    known = torch.tensor([[True, True, False]])
+    assert look_loss(seen, told, known) == pytest.approx((1.0 + 2.0) / 2)
+    assert look_loss(seen, told, ~known & False) == 0
+
+
+def test_the_anchor_learns_to_name_looks(tiny_config, tiny_samples, row, asked):
+    config = replace(tiny_config, train=replace(tiny_config.train, look_loss=1.0))
+    model, collator = build(config, tiny_samples)
+    rows = [replace(row(2, 3.0, branches=[asked("kick")]), looks={1: "both"}), row(1, 2.0, branches=[asked("both")])]
+    batch = collator(rows)
+    model.train()
+    losses, optimizer = [], torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(20):
+        optimizer.zero_grad()
+        model(batch)
+        loss = model.joints.look_loss
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    model(collator([replace(rows[0], frames=None)]))
+    assert model.joints.look_loss == 0  # nothing is seen without a video
 
 
 def test_the_oracle_reads_events_and_looks(tiny_config, tiny_samples, row, asked):
