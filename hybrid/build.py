@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from hybrid.joints import EventWords, JointBranch, OracleBranch
 from hybrid.mllm import Positions, load_hf_config, load_model, load_processor
 from hybrid.model import PoseGroundedMLLM
 from hybrid.modules.instruction import InstructionModule
+from hybrid.run_folder import atomic
 from hybrid.schema import ORACLE, MLLMConfig, TrainConfig
 from hybrid.tiny import VERSION, build_tiny
 
@@ -78,10 +78,8 @@ def read_checkpoint(path: Path) -> dict:
 def save_weights(module: InstructionModule, path: Path) -> None:
     """Write a checkpoint that holds weights only; one cannot go on training from it, but start from it."""
     names = module.saved_names()
-    partial = path.with_name(f".{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"state_dict": {k: v for k, v in module.state_dict().items() if k in names}}, partial)
-    os.replace(partial, path)
+    with atomic(path, binary=True) as file:
+        torch.save({"state_dict": {k: v for k, v in module.state_dict().items() if k in names}}, file)
 
 
 def start_from(module: InstructionModule, path: Path) -> int:

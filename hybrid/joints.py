@@ -166,7 +166,7 @@ class OracleBranch(nn.Module):
     The ceiling of what any encoder could tell, and what a language model from nothing learns to read joint tokens from.
     """
 
-    anchor = None
+    anchor = encoder = None
 
     def __init__(self, words: EventWords):
         super().__init__()

@@ -31,7 +31,7 @@ class PoseGroundedMLLM(nn.Module):
 
     def train(self, mode: bool = True) -> "PoseGroundedMLLM":
         super().train(mode)
-        for part in (vision_tower(self.mllm), self.joints):
+        for part in (vision_tower(self.mllm), self.joints, self.joints and self.joints.encoder):
             if part is not None and not any(parameter.requires_grad for parameter in part.parameters()):
                 part.eval()
         return self

@@ -108,13 +108,13 @@ def commit() -> str | None:
 
 
 @contextmanager
-def atomic(path: str | Path) -> Iterator[IO[str]]:
-    """Open a text file that takes its name only when the block ends without an error."""
+def atomic(path: str | Path, binary: bool = False) -> Iterator[IO]:
+    """Open a file that takes its name only when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
+        with partial.open("wb") if binary else partial.open("w", encoding="utf-8") as file:
             yield file
         os.replace(partial, path)
     finally:

@@ -158,6 +158,10 @@ class OptimConfig:
 
     def check(self) -> None:
         _demand(
+            self.steps > 0 or self.pretrain_steps > 0,
+            f"expected train.steps or train.pretrain_steps above 0, found {self.steps} and {self.pretrain_steps}",
+        )
+        _demand(
             self.steps == 0 or self.warmup < self.steps,
             f"expected train.warmup below train.steps, found {self.warmup} and {self.steps}",
         )
@@ -214,6 +218,11 @@ class TrainConfig:
         _demand(
             self.train.look_loss == 0 or self.fusion.anchor,
             f"expected fusion.anchor=true with train.look_loss={self.train.look_loss}, found false: nothing sees looks",
+        )
+        _demand(
+            self.train.pretrain_steps == 0 or not self.encoder.freeze,
+            f"expected encoder.freeze=false with train.pretrain_steps={self.train.pretrain_steps}, found true: "
+            "event pre-training is training of the encoder",
         )
         oracle, losses = self.encoder.name == ORACLE, (self.train.event_loss, self.train.look_loss)
         _demand(

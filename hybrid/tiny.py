@@ -129,9 +129,9 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, settings: TinyConfig) -> Qwe
 def initialise(model: Qwen2_5_VLForConditionalGeneration, seconds: list[int]) -> None:
     """Random weights for a narrow model that learns within minutes.
 
-    Embeddings of unit size, so that a token's identity survives the layers, and near times (`seconds`: their ids) alike,
-    as they are in a trained model; linear layers by their fan-in (0.02 is made
-    for wide models); layers and head begin by adding nothing and saying nothing.
+    Embeddings of unit size, so that a token's identity survives the layers, and near times (`seconds`: their ids)
+    alike, as they are in a trained model; linear layers by their fan-in (0.02 is made for wide models); layers and head
+    begin by adding nothing and saying nothing.
     """
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):

@@ -175,7 +175,8 @@ def streams(
 
     joint     from the person's mid hip (in a row without both hips: from the mean visible joint), in torsos
     bone      joint minus its parent, in torsos; 0 where the parent is invisible, and at the root
-    motion    next row minus this row, in torsos a second (so that it is about as large as the others); 0 where either is invisible and in the last row
+    motion    next row minus this row, in torsos a second (about as large as the others); 0 where either is invisible and in
+              the last row
     position  frame heights from the centre of the frame (metres as they are)
     One more channel is the confidence. A torso is the person's median distance from mid hip to mid shoulder
     over the clip, at least an eighth of their extent (a torso seen end-on); without one, half of it.

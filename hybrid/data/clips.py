@@ -157,12 +157,12 @@ class TrainingRows(Dataset):
         chosen = [known[i] for i in rng.permutation(len(known))[:count]]
         form = data.answer_format
         branches = tuple(Branch(question_text(s, form), (answer_text(s, form),)) for s in chosen)
-        row, chance = self.reader.row(clip, branches), rng.random()
+        chance = rng.random()
         if chance < self.fusion.dropout_pose:
-            return replace(row, skeleton=None)
-        if chance < self.fusion.dropout_pose + self.fusion.dropout_video:
-            return replace(row, frames=None)
-        return row
+            clip = replace(clip, skeleton=None)
+        elif chance < self.fusion.dropout_pose + self.fusion.dropout_video:
+            clip = replace(clip, video=None)
+        return self.reader.row(clip, branches)
 
 
 class PretrainingRows(TrainingRows):
@@ -295,5 +295,5 @@ class EvalRows(Dataset):
         branches = tuple(Branch(question_text(s, form), option_texts(s, form)) for s in samples)
         seen = self.probe not in ("no_video", "text_only")
         felt = self.probe not in ("none", "text_only")
-        row = self.reader.row(clip, branches, pose_of=self.donors[number])
-        return replace(row, frames=row.frames if seen else None, skeleton=row.skeleton if felt else None)
+        body = self.donors[number] if felt else replace(clip, skeleton=None)
+        return self.reader.row(clip if seen else replace(clip, video=None), branches, pose_of=body)

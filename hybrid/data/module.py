@@ -65,9 +65,9 @@ class ClipData(LightningDataModule):
         self.reader = ClipReader(config.data, config.encoder.layout)
         self.start_step = 0
         if config.encoder.name == ORACLE:
-            self.load_events()
+            self.read_events()
 
-    def load_events(self) -> None:
+    def read_events(self) -> None:
         """Let rows bring the events of their clips."""
         files = self.config.data.events
         self.reader.events = {clip: events for path in files for clip, events in load_events(path).items()}
@@ -82,7 +82,7 @@ class ClipData(LightningDataModule):
                 self.train_clips, val = split_clips(clips, data.validation_fraction, self.config.seed)
             self.val_clips = thin(val, self.config.train.val_samples)
             if self.config.train.event_loss or self.config.train.look_loss:
-                self.load_events()
+                self.read_events()
 
     def loader(self, dataset, collate, **options) -> DataLoader:
         workers = self.config.data.workers

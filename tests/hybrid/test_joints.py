@@ -84,6 +84,15 @@ def test_words_follow_the_language_model_and_have_no_weights_of_their_own(plan, 
     assert table.grad.abs().sum() > 0
 
 
+def test_a_frozen_encoder_stays_in_eval_mode_and_the_rest_trains(tiny_config, tiny_samples):
+    model, _ = build(replace(tiny_config, encoder=replace(tiny_config.encoder, freeze=True)), tiny_samples)
+    model.train()
+    assert not model.joints.encoder.training
+    assert not any(parameter.requires_grad for parameter in model.joints.encoder.parameters())
+    assert model.joints.projector.training
+    assert all(parameter.requires_grad for parameter in model.joints.projector.parameters())
+
+
 def test_the_look_loss_by_hand():
     told = torch.tensor([[[2.0, 0.0], [1.0, 1.0], [5.0, 5.0]]])
     seen = torch.tensor([[[0.0, 0.0], [1.0, 3.0], [9.0, 9.0]]])

@@ -40,6 +40,11 @@ def test_no_tuples_and_a_comment_for_every_key():
         (["data.validation_fraction=1"], r"data\.validation_fraction in \[0, 1\), found 1"),
         (["train.warmup=10", "train.steps=10"], r"train\.warmup below train\.steps, found 10 and 10"),
         (["data.size=100"], r"data\.size .* mllm\.tiny\.patch_size, found 100 and 14; take 84"),
+        (["train.steps=0"], r"train\.steps or train\.pretrain_steps above 0, found 0 and 0"),
+        (
+            ["train.pretrain_steps=1", "train.event_loss=1", "data.events=[x]", "encoder.freeze=true"],
+            r"encoder\.freeze=false with train\.pretrain_steps=1, found true",
+        ),
         (["train.look_loss=1", "data.events=[x]"], r"fusion\.anchor=true with train\.look_loss=1.*, found false"),
         (["train.look_loss=1", "fusion.anchor=true"], r"files in data\.events with .*train\.look_loss=1.*, found none"),
         (["fusion.mode=none", "train.event_loss=1"], r"train\.event_loss=0 with fusion\.mode=none"),

@@ -387,3 +387,13 @@ def test_shuffle_needs_two_skeletons(clips, reader):
             DataError, match=r"two or more skeletons for the probe shuffle, found only .*0\.npz: test more"
         ):
             EvalRows(several, reader, 1, "shuffle")
+
+
+def test_what_is_withheld_is_not_read(lighter, reader):
+    sample = Sample(id="a", task="t", question="What?", start=1.0, end=3.0, options=("a", "b"), answer=0)
+    unseen = replace(lighter, video="missing.mp4", samples=(sample,))
+    unfelt = replace(lighter, skeleton="missing.npz", samples=(sample,))
+    assert EvalRows([unseen], reader, 1, "no_video")[0].rows[0].skeleton is not None
+    assert EvalRows([unfelt], reader, 1, "none")[0].rows[0].frames is not None
+    assert TrainingRows([unseen], reader, FusionConfig(dropout_video=1, dropout_pose=0))[Draw(0, (0,))].frames is None
+    assert TrainingRows([unfelt], reader, FusionConfig(dropout_video=0, dropout_pose=1))[Draw(0, (0,))].skeleton is None
