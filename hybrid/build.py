@@ -58,7 +58,10 @@ def build(config: TrainConfig, samples: Iterable[Sample]) -> tuple[PoseGroundedM
             oracle = config.encoder.name == ORACLE
             told = oracle or config.train.event_loss > 0
             words = EventWords(mllm.get_input_embeddings(), collator.encode, events=told)
-            joints = OracleBranch(words) if oracle else JointBranch(config.encoder, config.fusion, words)
+            if oracle:
+                joints = OracleBranch(words, config.fusion.min_activity)
+            else:
+                joints = JointBranch(config.encoder, config.fusion, words)
     return PoseGroundedMLLM(mllm, joints), collator
 
 

@@ -127,7 +127,7 @@ def train(settings: Settings, runs: dict[str, str]) -> None:
 
 def own(settings: Settings, name: str) -> list[str]:
     """Overrides of one training: where it starts, the user's, and that the encoder's ends behind its events."""
-    start = {"video-only": ["reading"], "grounded": ["reading", "encoder"]}.get(name, [])
+    start = {"video-only": ["reading"], "grounded": ["encoder", "reading"]}.get(name, [])
     files = [str(settings.runs / FOUNDATIONS[run_name] / "checkpoints" / "last.ckpt") for run_name in start]
     start_at = f"train.start=[{','.join(files)}]"
     if name == "encoder":

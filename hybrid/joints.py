@@ -45,6 +45,18 @@ def look_loss(seen: Tensor, told: Tensor, known: Tensor) -> Tensor:
     return (error * known).sum() / known.sum().clamp(min=1)
 
 
+def activity(events: Tensor) -> Tensor:
+    """[B, N]: the probability of the likeliest movement of each token; events [B, N, F] as in EventWords."""
+    return events[..., : num_movements()].amax(-1)
+
+
+def moving(mask: Tensor, events: Tensor, least: float) -> Tensor:
+    """The part of `mask` [B, N] whose limbs move with a probability of at least `least`, and the null tokens."""
+    active = activity(events) >= least
+    active[:, 0] = True
+    return mask & active
+
+
 def total_counts(events: Tensor, plan: TokenPlan) -> Tensor:
     """How often, in the whole clip, the limb of each token does what it does in the token's bin.
 
@@ -63,6 +75,7 @@ class EventWords(nn.Module):
     """Vectors of the body's words: always the language model's own embeddings of them, so it reads what it writes."""
 
     SECONDS, COUNTS = 60, 12  # later tokens say the last second; more repetitions the last count
+    LOUD = 2.5  # times a look outweighs another word: it alone says whose token this is, and is found last
 
     def __init__(self, embedding: nn.Embedding, encode: Callable[[str], list[int]], events: bool):
         """From the language model's embeddings and a tokenizer's `encode`; `events`: there will be some to tell."""
@@ -97,14 +110,14 @@ class EventWords(nn.Module):
         look: what is added to each token about its person or place."""
         limbs = repeat(self.of(self.limb), "g d -> (m g) d", m=(plan.mask.shape[1] - 1) // plan.limbs)
         tenths = (10 * plan.times).long().clamp(max=10 * self.SECONDS)
-        words = nn.functional.pad(limbs, (0, 0, 1, 0)) + self.of(self.second[tenths]) + look
+        words = nn.functional.pad(limbs, (0, 0, 1, 0)) + self.of(self.second[tenths]) + self.LOUD * look
         if events is None:
             return words
         counts = total_counts(events, plan).clamp(0, self.COUNTS)[..., None]
         among = (1 - (counts - torch.arange(self.COUNTS + 1, device=counts.device)).abs()).clamp(min=0)
         among = among * (counts > 0.3)  # what is not counted has no number
         words = words + events[..., :-1] @ self.of(self.event) + among @ self.of(self.count)
-        active = events[..., : num_movements()].amax(-1, keepdim=True)
+        active = activity(events)[..., None]
         return active * words + (1 - active) * self.rest
 
 
@@ -130,6 +143,7 @@ class JointBranch(nn.Module):
         self.projector = Projector(self.encoder.width, width, words.scale)
         self.anchor = Anchor(width) if fusion.anchor else None
         self.events = nn.Linear(self.encoder.width, len(columns())) if words.rest is not None else None
+        self.min_activity = fusion.min_activity
         self.event_loss: Tensor | None = None
         self.look_loss: Tensor | None = None
 
@@ -138,26 +152,29 @@ class JointBranch(nn.Module):
         return self.tokens(self.encoder(batch.body), batch.body, batch.plan)
 
     def forward(self, batch: Batch, volumes: list[Tensor] | None) -> tuple[Tensor, Tensor]:
-        """Tokens [B, N, width] and their mask [B, N]; volumes: of the rows with video, in order (anchoring only).
+        """Tokens [B, N, width] and which to tell [B, N]; volumes: of the rows with video, in order (anchoring only).
 
         In training `event_loss` and `look_loss` hold these losses of the batch afterwards (event head, anchor)."""
         tokens = self.pooled(batch)
-        happening = None
+        happening, mask = None, tokens.mask
         if self.events is not None:
             predicted = self.events(tokens.features)
             self.event_loss = event_loss(predicted, batch.events) if self.training else None
             happening = torch.cat([predicted[..., :-1].sigmoid(), predicted[..., -1:]], dim=-1)
+            mask = moving(mask, happening, self.min_activity)
         look: Tensor | float = 0.0
         if self.anchor is not None:
-            given = iter(volumes or [])
-            by_row = [next(given).float() if video else None for video in batch.with_video.tolist()]
-            look = self.anchor(by_row, tokens.points, tokens.placed, tokens.times / batch.seconds[:, None])
+            given, painted = iter(volumes or []), iter(batch.colours)
+            seen = [(next(given).float(), next(painted)) if video else (None, None) for video in batch.with_video.tolist()]
+            fractions = tokens.times / batch.seconds[:, None]
+            persons = batch.plan.persons.shape[1]
+            look = self.anchor(*zip(*seen, strict=True), tokens.points, tokens.placed, fractions, persons)
             self.look_loss = 0.0 * look.sum()
             if self.training and batch.looks is not None:
                 told = self.words.looks(batch).detach()
                 known = tokens.placed & batch.with_video[:, None] & told.any(-1)
                 self.look_loss = look_loss(look, told, known)
-        return self.projector(tokens.features, self.words(batch.plan, happening, look)), tokens.mask
+        return self.projector(tokens.features, self.words(batch.plan, happening, look)), mask
 
 
 class OracleBranch(nn.Module):
@@ -168,17 +185,19 @@ class OracleBranch(nn.Module):
 
     anchor = encoder = None
 
-    def __init__(self, words: EventWords):
+    def __init__(self, words: EventWords, min_activity: float):
         super().__init__()
-        self.words = words
+        self.words, self.min_activity = words, min_activity
 
     def forward(self, batch: Batch, _volumes: list[Tensor] | None) -> tuple[Tensor, Tensor]:
-        """Tokens [B, N, width] and their mask [B, N]."""
+        """Tokens [B, N, width] and which to tell [B, N]."""
         look: Tensor | float = 0.0
         if batch.looks is not None:
             look = self.words.looks(batch)
         known = batch.events
         if known is None:
             known = torch.zeros(*batch.plan.mask.shape, len(columns()), device=batch.plan.mask.device)
-        words = self.words(batch.plan, known.nan_to_num(0.0), look)
-        return nn.functional.rms_norm(words, words.shape[-1:]) * self.words.scale, batch.plan.mask
+        known = known.nan_to_num(0.0)
+        words = self.words(batch.plan, known, look)
+        tokens = nn.functional.rms_norm(words, words.shape[-1:]) * self.words.scale
+        return tokens, moving(batch.plan.mask, known, self.min_activity)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from fusion.injection import joint_tokens_in
+from fusion.injection import check_counts, joint_tokens_in
 from fusion.placement import tree_mask
 from hybrid.data.collation import Batch
 from hybrid.joints import JointBranch, OracleBranch
@@ -37,24 +37,27 @@ class PoseGroundedMLLM(nn.Module):
         return self
 
     @contextmanager
-    def fused(self, batch: Batch) -> Iterator[None]:
-        """Within the block, a pass of `self.mllm` over the batch's prompt sees its joint tokens."""
+    def fused(self, batch: Batch) -> Iterator[Batch]:
+        """Within the block, a pass of `self.mllm` over the prompt of the batch that is given sees its joint tokens: it is
+        `batch` without the placeholders of tokens that are not told."""
         with ExitStack() as stack:
             if self.joints is not None:
                 volumes = None
                 if self.joints.anchor is not None and batch.media:
                     output, volumes = video_features(self.mllm, batch.media)
                     stack.enter_context(reuse_video_features(self.mllm, output))
-                tokens, mask = self.joints(batch, volumes)
+                tokens, told = self.joints(batch, volumes)
+                check_counts(batch.placeholders, batch.plan.mask)
+                batch = batch.keep(told)
                 embedding = self.mllm.get_input_embeddings()
-                stack.enter_context(joint_tokens_in(embedding, tokens, mask, batch.placeholders))
-            yield
+                stack.enter_context(joint_tokens_in(embedding, tokens, told, batch.placeholders))
+            yield batch
 
     def forward(self, batch: Batch) -> Tensor:
         """Log-probabilities [n] of the batch's n answer tokens."""
-        places, index = torch.unique(batch.sources, return_inverse=True)
-        attention = batch.attention_mask if batch.until is None else tree_mask(batch.until, self.mllm.dtype)
-        with self.fused(batch):
+        with self.fused(batch) as batch:
+            places, index = torch.unique(batch.sources, return_inverse=True)
+            attention = batch.attention_mask if batch.until is None else tree_mask(batch.until, self.mllm.dtype)
             logits = self.mllm(
                 input_ids=batch.input_ids,
                 attention_mask=attention,
@@ -73,7 +76,7 @@ class PoseGroundedMLLM(nn.Module):
 
     def generate(self, batch: Batch, max_new_tokens: int) -> Tensor:
         """New token ids [B, <= max_new_tokens], greedy. The batch is padded on the left, one question a row."""
-        with self.fused(batch):
+        with self.fused(batch) as batch:
             ids = self.mllm.generate(
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,

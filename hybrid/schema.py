@@ -86,6 +86,9 @@ class FusionConfig:
     bin_seconds: float = field("seconds of one joint token", 0.25)
     max_persons: int = field("persons that get tokens, the best visible first", 3)
     max_tokens: int = field("joint tokens of a clip, at most; longer bins are used to stay below", 512)
+    min_activity: float = field(
+        "joint tokens of limbs that move with a smaller probability are left out of the prompt (needs an event head)", 0.0
+    )
     position: str = field("position ids of joint tokens", "time", choices=["time", "text"])
     anchor: bool = field("add visual features at the joints' positions", False)
     dropout_pose: float = field("share of training samples without pose", 0.1)
@@ -229,6 +232,10 @@ class TrainConfig:
             not (oracle or any(losses)) or bool(self.data.events),
             f"expected files in data.events with train.event_loss={losses[0]}, train.look_loss={losses[1]} and "
             f"encoder.name={self.encoder.name}, found none; give them",
+        )
+        _demand(
+            self.fusion.min_activity == 0 or oracle or self.train.event_loss > 0,
+            f"expected fusion.min_activity=0 with train.event_loss=0, found {self.fusion.min_activity}: no event head",
         )
         _demand(
             not oracle or (self.train.event_loss == 0 and not self.fusion.anchor),

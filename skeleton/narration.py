@@ -1,4 +1,4 @@
-"""Events -> one caption, in time order. First version: what happens, by whom, when and how often.
+"""Events -> captions in time order, of a clip or of one person. First version: what happens, by whom, when and how often.
 
 Only observable events are told. A sentence reads "At 1.2 s the person in red waves the left arm 3 times.";
 movements that start together are joined by "while".
@@ -33,6 +33,14 @@ def narrate(events: Sequence[LimbEvent], subjects: Sequence[Subject]) -> str:
         start = "From the beginning" if event.start <= 0 else f"At {event.start:.1f} s"
         sentences.append((event, f"{start} {names[event.person]} {event.phrase('third')}{_times(event)}"))
     return " ".join(text + "." for _, text in sentences) or NOTHING
+
+
+def describe(events: Sequence[LimbEvent], subject: Subject) -> str:
+    """What one person does, in time order, such as "the person in red squats down, waves the left arm 3 times"; empty where
+    nothing can be told. The name comes first: what follows must then be said of that person."""
+    ordered = sorted(events, key=lambda event: (event.start, event.limb))
+    told = [event.phrase("third") + _times(event) for event in ordered if event.observable and event.person == subject.person]
+    return f"{subject.name} {', '.join(told)}" if told else ""
 
 
 def _times(event: LimbEvent) -> str:

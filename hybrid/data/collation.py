@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import ProcessorMixin
 from transformers.video_utils import VideoMetadata
 
+from fusion.anchoring import colour_volume
 from fusion.placement import joint_positions
 from fusion.tokens import TokenPlan, plan_tokens
 from hybrid.data.event_targets import columns, event_targets
@@ -56,7 +57,8 @@ class Row:
 class Batch:
     """input_ids, placeholders [B, L]; attention_mask [B, L]; until [B, L] where rows branch, for fusion.placement.tree_mask,
     else None; position_ids [3, B, L] or [B, L];
-    media: the processor's tensors; with_video [B] bool; seconds [B]; body, plan: None in mode none;
+    media: the processor's tensors; with_video [B] bool; colours: of the rows with video, for fusion.anchoring, [] without
+    anchor; seconds [B]; body, plan: None in mode none;
     events [B, 1 + M * K * G, F]: targets of fusion tokens (see event_targets), NaN where unknown, None without any;
     looks [B, M, words]: ids of the words for each person's look, -1 for none, None without any.
     Answer tokens, flat [n]: `targets` are predicted at (`rows`, `sources`) and belong to answer number `answers`."""
@@ -68,6 +70,7 @@ class Batch:
     placeholders: Tensor
     media: dict[str, Tensor]
     with_video: Tensor
+    colours: list[Tensor]
     seconds: Tensor
     body: SkeletonBatch | None
     plan: TokenPlan | None
@@ -89,7 +92,28 @@ class Batch:
             self.plan.limbs,
         )
         media = {key: value.to(device) for key, value in self.media.items()}
-        return replace(self, **moved, media=media, body=self.body and self.body.to(device), plan=plan)
+        colours = [volume.to(device) for volume in self.colours]
+        return replace(self, **moved, media=media, colours=colours, body=self.body and self.body.to(device), plan=plan)
+
+    def keep(self, told: Tensor) -> "Batch":
+        """The same batch without the placeholders of joint tokens that are not `told` [B, N] bool (a part of plan.mask)."""
+        kept = self.attention_mask.bool()
+        kept[self.placeholders] = told[self.plan.mask]
+        counts = kept.sum(1, keepdim=True)
+        length, left = int(counts.max()), bool(self.attention_mask[:, -1].all())
+        order = torch.sort(kept, dim=1, descending=not left, stable=True).indices
+        order = order[:, -length:] if left else order[:, :length]
+        before = nn.functional.pad(kept.cumsum(1), (1, 0)) + (length - counts) * left
+        real, positions = kept.gather(1, order), self.position_ids
+        return replace(
+            self,
+            input_ids=self.input_ids.gather(1, order),
+            attention_mask=real.long(),
+            until=self.until if self.until is None else before.gather(1, self.until.gather(1, order)) * real,
+            position_ids=positions.gather(-1, order.expand(*positions.shape[:-1], -1)),
+            placeholders=self.placeholders.gather(1, order) & real,
+            sources=before[self.rows, self.sources],
+        )
 
 
 @dataclass
@@ -181,6 +205,11 @@ class Collator:
             for person, ids in enumerate(persons):
                 looks[i, person, : len(ids)] = torch.tensor(ids, dtype=torch.long)
         return looks
+
+    def colours(self, rows: list[Row]) -> list[Tensor]:
+        """What the anchor samples besides the tower's output."""
+        seen = [row.frames.images for row in rows if row.frames is not None and self.fusion.anchor]
+        return [colour_volume(torch.from_numpy(images)) for images in seen]
 
     def prefixes(self, rows: list[Row]) -> tuple[list[tuple[list[int], dict[str, Tensor]]], dict[str, Tensor]]:
         """For each row the token ids up to the joints, placeholders of the video expanded by the processor, with
@@ -291,6 +320,7 @@ class Collator:
             placeholders=placeholders,
             media=media,
             with_video=torch.tensor([row.frames is not None for row in rows]),
+            colours=self.colours(rows),
             seconds=torch.tensor([row.seconds for row in rows], dtype=torch.float32),
             body=body,
             plan=plan,

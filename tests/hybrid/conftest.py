@@ -79,11 +79,12 @@ def tiny_config(tmp_path_factory) -> TrainConfig:
 
 @pytest.fixture
 def make(tiny_config, tiny_samples):
-    """make(fusion={...}, mllm={...}) -> (model in eval mode, collator)."""
+    """make(fusion={...}, mllm={...}, train={...}) -> (model in eval mode, collator)."""
 
-    def built(fusion=None, mllm=None):
+    def built(fusion=None, mllm=None, train=None):
         fusion, mllm = replace(tiny_config.fusion, **(fusion or {})), replace(tiny_config.mllm, **(mllm or {}))
-        model, collator = build(replace(tiny_config, fusion=fusion, mllm=mllm), tiny_samples)
+        training = replace(tiny_config.train, **(train or {}))
+        model, collator = build(replace(tiny_config, fusion=fusion, mllm=mllm, train=training), tiny_samples)
         torch.manual_seed(0)
         for parameter in model.mllm.parameters():  # a new toy's layers begin by adding nothing: make them matter
             parameter.data += 0.1 * torch.randn_like(parameter)

@@ -69,7 +69,7 @@ def test_a_token_is_the_sum_of_its_words_and_rest_where_nothing_happens(plan, ev
 def test_without_events_a_token_says_limb_second_and_look(plan, words):
     made, table, encode = words
     tokens = made(plan, None, torch.ones(1, 1 + 3 * len(LIMBS), table.shape[1]))[0]
-    expected = table[encode(" left arm")].sum(0) + table[encode("2.5")].sum(0) + 1
+    expected = table[encode(" left arm")].sum(0) + table[encode("2.5")].sum(0) + made.LOUD
     torch.testing.assert_close(tokens[place(2)], expected)
 
 

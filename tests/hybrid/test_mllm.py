@@ -227,7 +227,7 @@ def test_anchors_read_the_video_where_the_family_has_a_grid(load, row, family):
         assert [volume.shape for volume in volumes] == [(t, h // merge, w // merge, 32)]
         assert torch.equal(volumes[0].flatten(0, 2), torch.cat(list(output.pooler_output)))
         anchored = model.score(batch)
-        model.joints.anchor.mix.weight.add_(1.0)
+        model.joints.anchor.limb.weight.add_(1.0)
         changed = model.score(batch)
     assert anchored[0] != changed[0]
     assert anchored[1] == changed[1]  # no video: the blind vector

@@ -1,5 +1,7 @@
 """The fused model against itself: trees, padding, caches, modes, gradients."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -79,6 +81,41 @@ def test_generation_with_a_cache_equals_scoring_without_one(make, row, asked):
             assert logits[0, -1].argmax() == token
 
 
+@pytest.mark.parametrize("left", [False, True])
+def test_tokens_left_out_are_as_if_masked(make, row, asked, left):
+    model, collator = make()
+    branches = [asked("the left arm", "kick"), asked("0", question="both kick?")]
+    batch = collator([row(2, branches=branches), row(0, branches=branches), row(1, 2.0, branches=branches)], left=left)
+    told = batch.plan.mask & (torch.rand(batch.plan.mask.shape, generator=torch.manual_seed(0)) < 0.5)
+    told[:, 0] = batch.plan.mask[:, 0]
+    hidden = batch.placeholders.clone()
+    hidden[batch.placeholders] = ~told[batch.plan.mask]
+    with torch.no_grad():
+        masked = model(replace(batch, until=batch.until.masked_fill(hidden, 0)))
+        forward = model.joints.forward
+        model.joints.forward = lambda *inputs: (forward(*inputs)[0], told)
+        shorter = model(batch)
+        assert not torch.allclose(shorter, model(replace(batch, until=None)), atol=1e-3)  # trees do matter here
+        with model.fused(batch) as kept:
+            model.mllm(input_ids=kept.input_ids, position_ids=kept.position_ids, **kept.media)
+    assert kept.input_ids.shape[1] < batch.input_ids.shape[1]
+    assert kept.placeholders.sum(1).tolist() == told.sum(1).tolist()
+    torch.testing.assert_close(shorter, masked, atol=1e-4, rtol=1e-5)
+
+
+def test_limbs_that_rest_stay_out_of_the_prompt(make, row, asked):
+    model, collator = make({"min_activity": 0.5}, train={"event_loss": 1.0})
+    rows = [row(persons=2, branches=[asked()]), row(persons=1, seconds=2.0, branches=[asked(question="kick?")], seed=1)]
+    batch = collator(rows, left=True)
+    with torch.no_grad():
+        for bias, expected in ((9.0, batch.plan.mask.sum(1).tolist()), (-9.0, [0, 0])):
+            model.joints.events.bias.fill_(bias)
+            with model.fused(batch) as kept:
+                model.mllm(input_ids=kept.input_ids, position_ids=kept.position_ids, **kept.media)
+            assert kept.placeholders.sum(1).tolist() == expected
+        assert model.generate(batch, max_new_tokens=3).shape[0] == 2
+
+
 def test_beam_search_keeps_the_pose(make, row, asked):
     model, collator = make()
     batch = collator([row(persons=2, branches=[asked()])], left=True)
@@ -118,7 +155,7 @@ def test_anchoring_ties_joints_to_pixels(make, row, asked):
     with torch.no_grad():
         _, volumes = video_features(model.mllm, batch.media)
         tokens, mask = model.joints(batch, volumes)
-        blind, _ = model.joints(batch, [volumes[0], volumes[0]])
+        blind, _ = model.joints(replace(batch, colours=batch.colours[:1] * 2), [volumes[0], volumes[0]])
     assert not torch.allclose(tokens[0][mask[0]], tokens[1][mask[1]], atol=1e-4)
     torch.testing.assert_close(blind[0], blind[1])
 

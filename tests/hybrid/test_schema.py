@@ -45,6 +45,7 @@ def test_no_tuples_and_a_comment_for_every_key():
             ["train.pretrain_steps=1", "train.event_loss=1", "data.events=[x]", "encoder.freeze=true"],
             r"encoder\.freeze=false with train\.pretrain_steps=1, found true",
         ),
+        (["fusion.min_activity=0.1"], r"fusion\.min_activity=0 with train\.event_loss=0, found 0\.1"),
         (["train.look_loss=1", "data.events=[x]"], r"fusion\.anchor=true with train\.look_loss=1.*, found false"),
         (["train.look_loss=1", "fusion.anchor=true"], r"files in data\.events with .*train\.look_loss=1.*, found none"),
         (["fusion.mode=none", "train.event_loss=1"], r"train\.event_loss=0 with fusion\.mode=none"),

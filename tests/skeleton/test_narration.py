@@ -2,7 +2,7 @@ import pytest
 
 from skeleton.errors import SkeletonError
 from skeleton.events import LimbEvent
-from skeleton.narration import NOTHING, narrate
+from skeleton.narration import NOTHING, describe, narrate
 from skeleton.questions import Subject
 
 
@@ -20,6 +20,10 @@ def test_tells_in_time_order_what_can_be_seen():
         "At 0.5 s the person in red waves the left arm 3 times while kicking with the right leg 2 times. "
         "At 2.0 s the person in blue nods the head once."
     )
+    assert describe(events, subjects[0]) == (
+        "the person in red waves the left arm 3 times, kicks with the right leg 2 times"
+    )
+    assert describe(events[:1], subjects[0]) == ""
 
 
 def test_nothing_to_tell_and_strangers():

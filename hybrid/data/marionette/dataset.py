@@ -27,11 +27,12 @@ from hybrid.errors import DataError
 from hybrid.run_folder import atomic, write_json, write_jsonl
 from skeleton.balance import balance
 from skeleton.events import event_from_json, event_to_json, save_events
+from skeleton.narration import describe
 from skeleton.questions import TASKS, Question, Subject, build_questions
 from skeleton.record import Skeleton
 from skeleton.video import write_video
 
-VERSION = 1
+VERSION = 2
 QUESTIONS_PER_CLIP = 7.0  # on average, at most
 
 
@@ -59,6 +60,8 @@ def make_clip(config: PrepareConfig, split: str, number: int) -> None:
     noisy.save(folder / "skeletons" / f"{name}.npz")
     true.save(folder / "truth" / f"{name}.npz")
     questions = ask(scene, clip_generator(config.seed, split, number, "questions"))
+    if split == "train":  # captions teach; what is measured is the grammar's tasks
+        questions += captions(scene)
     persons = [{"track_id": person.track_id, "view": person.view, "shirt": person.shirt} for person in scene.persons]
     with atomic(part) as file:
         json.dump(
@@ -71,15 +74,29 @@ def make_clip(config: PrepareConfig, split: str, number: int) -> None:
         )  # fmt: skip
 
 
-def ask(scene: Scene, rng: np.random.Generator) -> list[Question]:
-    """Every question of the grammar about a scene; a lone person is "the person", else shirts name them."""
+def subjects_of(scene: Scene) -> list[Subject]:
+    """A lone person is "the person", else shirts name them."""
     single = len(scene.persons) == 1
-    subjects = [Subject(person.track_id, "the person" if single else person.name) for person in scene.persons]
+    return [Subject(person.track_id, "the person" if single else person.name) for person in scene.persons]
+
+
+def ask(scene: Scene, rng: np.random.Generator) -> list[Question]:
+    """Every question of the grammar about a scene."""
     views = {person.track_id: person.view for person in scene.persons}
     return build_questions(
-        scene.events, subjects, scene.duration, rng, [thing.name for thing in scene.things],
+        scene.events, subjects_of(scene), scene.duration, rng, [thing.name for thing in scene.things],
         can_tell=lambda event: is_observable(event, views[event.person]),
     )  # fmt: skip
+
+
+def captions(scene: Scene) -> list[Question]:
+    """What each person does, as open questions."""
+    several = len(scene.persons) > 1
+    return [
+        Question("caption", f"What does {subject.name} do?", None, text, subject.person, several, "caption/all", None)
+        for subject in subjects_of(scene)
+        if (text := describe(scene.events, subject))
+    ]
 
 
 def skeletons(scene: Scene, rng: np.random.Generator, name: str) -> tuple[Skeleton, Skeleton]:
@@ -180,7 +197,7 @@ def _assemble(config: PrepareConfig, settings: dict) -> dict:
         tasks = Counter(line["task"] for line in lines)
         yields[split] = {
             "clips": count, "questions": len(lines), "binding": sum(line["meta"]["binding"] for line in lines),
-            "tasks": {task: tasks[task] for task in TASKS},
+            "tasks": {task: tasks[task] for task in (*TASKS, "caption") if task in tasks},
         }  # fmt: skip
     save_events(folder / "truth" / "events.jsonl", events)
     info = {"name": "marionette", "settings": settings, "splits": yields}

@@ -80,6 +80,11 @@ def test_files_agree_with_each_other(made):
             assert video.duration == pytest.approx(sample.end, abs=0.01)
             assert skeleton.num_persons == sample.meta["persons"] and sample.person in skeleton.track_ids
             assert {event.person for event in events[sample.meta["clip"]]} <= set(skeleton.track_ids.tolist())
+        told = [sample for sample in samples if sample.task == "caption"]
+        assert bool(told) == (split == "train")  # captions teach, and are not measured
+        for sample in told:
+            name = f"the person in {sample.meta['look']}" if sample.meta["binding"] else "the person"
+            assert sample.question == f"What does {name} do?" and sample.answer.startswith(f"{name} ")
     truth = Skeleton.load(folder / "truth" / "train_00000.npz")
     assert truth.keypoints.shape[-1] == 3 and truth.visible.all()
 
