@@ -95,6 +95,11 @@ def curve(folder: Path, column: str) -> list[tuple[int, float]]:
         return [(int(row["step"]) + 1, float(row[column])) for row in csv.DictReader(file) if row.get(column)]
 
 
+def losses(folder: Path) -> list[tuple[int, float]]:
+    """(step, loss) pairs of a run, or of its event pre-training where that is what it is at."""
+    return curve(folder, "train/loss") or curve(folder / "pretraining", "pretrain/event_loss")
+
+
 def train(settings: Settings, runs: dict[str, str]) -> None:
     """Train what is not trained yet of `runs`, all at once."""
     folders = {name: settings.runs / run_name for name, run_name in runs.items()}
@@ -114,7 +119,7 @@ def train(settings: Settings, runs: dict[str, str]) -> None:
     begin, shown = time.time(), {}
 
     def progress() -> None:
-        now = {name: curve(folders[name], "train/loss")[-1:] for name in waiting if name != "encoder"}
+        now = {name: losses(folders[name])[-1:] for name in waiting}
         if now != shown.get("now") and any(now.values()):
             shown["now"] = now
             parts = [f"{name}: step {now[name][0][0]}, loss {now[name][0][1]:.2f}" for name in now if now[name]]

@@ -5,6 +5,7 @@ predicted to do there and how often in all. Where nothing happens it is one lear
 finds the few moments that matter. The projector adds what has no word, the anchor the look of the limb's owner.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -20,22 +21,31 @@ from hybrid.schema import EncoderConfig, FusionConfig
 from skeleton.encoders import build_encoder
 from skeleton.layouts import LIMBS, get_layout
 
-RARE = 5.0  # weight of what happens against what does not: of all columns of all tokens, one in a hundred is true
+USUAL = 0.01  # share of what happens among all columns of all tokens
+RARE = 5.0  # weight of what happens against what does not
 
 
-def event_loss(predicted: Tensor, targets: Tensor | None) -> Tensor:
-    """Cross entropies of the events and squared error of the repetitions, summed over columns, mean over tokens.
+def happening(predicted: Tensor) -> Tensor:
+    """What the event head says, [B, N, F]: probabilities of columns, and repetitions. The loss makes what happens RARE times
+    likelier than it is; this takes it back."""
+    return torch.cat([(predicted[..., :-1] - math.log(RARE)).sigmoid(), predicted[..., -1:]], dim=-1)
+
+
+def event_loss(predicted: Tensor, targets: Tensor | None, plan: TokenPlan) -> Tensor:
+    """Cross entropies of the events, and squared errors of the repetitions in the bin and (where a limb repeats) in the clip;
+    summed over columns, mean over tokens.
 
     predicted, targets [B, N, F]; tokens whose targets are NaN do not count (0 when none does).
     """
     if targets is None:
         return 0.0 * predicted.sum()
-    known = ~targets[..., 0].isnan()
-    predicted, targets = predicted[known].float(), targets[known]
+    predicted, known, targets = predicted.float(), ~targets[..., :1].isnan(), targets.nan_to_num(0.0)
     words = nn.functional.binary_cross_entropy_with_logits(
-        predicted[:, :-1], targets[:, :-1], reduction="sum", pos_weight=predicted.new_tensor(RARE)
+        predicted[..., :-1], targets[..., :-1], reduction="none", pos_weight=predicted.new_tensor(RARE)
     )
-    return (words + (predicted[:, -1] - targets[:, -1]).square().sum()) / max(len(targets), 1)
+    bins = (predicted[..., -1:] - targets[..., -1:]).square()
+    clip = (total_counts(happening(predicted), plan) - total_counts(targets, plan)).square() * (targets[..., -1] > 0)
+    return ((words.sum(-1, keepdim=True) + bins + clip[..., None]) * known).sum() / known.sum().clamp(min=1)
 
 
 def look_loss(seen: Tensor, told: Tensor, known: Tensor) -> Tensor:
@@ -66,7 +76,8 @@ def total_counts(events: Tensor, plan: TokenPlan) -> Tensor:
         events[:, 1:], "b (m k g) f -> b m k g f", m=plan.persons.shape[1], g=plan.limbs
     )
     doing = grid[..., :num_movements()]
-    totals = (doing * grid[..., -1:]).sum(2, keepdim=True)
+    share = doing / doing.sum(-1, keepdim=True).clamp(min=0.5)  # repetitions belong to some movement, however unsure
+    totals = (share * grid[..., -1:]).sum(2, keepdim=True)
     counts = (doing * totals).sum(-1) / doing.sum(-1).clamp(min=1e-3)
     return nn.functional.pad(rearrange(counts, "b m k g -> b (m k g)"), (1, 0))
 
@@ -142,7 +153,10 @@ class JointBranch(nn.Module):
         self.words = words
         self.projector = Projector(self.encoder.width, width, words.scale)
         self.anchor = Anchor(width) if fusion.anchor else None
-        self.events = nn.Linear(self.encoder.width, len(columns())) if words.rest is not None else None
+        self.events = None
+        if words.rest is not None:
+            self.events = nn.Linear(self.encoder.width, len(columns()))
+            nn.init.constant_(self.events.bias[:-1], math.log(RARE * USUAL))  # begins by saying what is usual: nothing
         self.min_activity = fusion.min_activity
         self.event_loss: Tensor | None = None
         self.look_loss: Tensor | None = None
@@ -156,12 +170,12 @@ class JointBranch(nn.Module):
 
         In training `event_loss` and `look_loss` hold these losses of the batch afterwards (event head, anchor)."""
         tokens = self.pooled(batch)
-        happening, mask = None, tokens.mask
+        events, mask = None, tokens.mask
         if self.events is not None:
             predicted = self.events(tokens.features)
-            self.event_loss = event_loss(predicted, batch.events) if self.training else None
-            happening = torch.cat([predicted[..., :-1].sigmoid(), predicted[..., -1:]], dim=-1)
-            mask = moving(mask, happening, self.min_activity)
+            self.event_loss = event_loss(predicted, batch.events, batch.plan) if self.training else None
+            events = happening(predicted)
+            mask = moving(mask, events, self.min_activity)
         look: Tensor | float = 0.0
         if self.anchor is not None:
             given, painted = iter(volumes or []), iter(batch.colours)
@@ -174,7 +188,7 @@ class JointBranch(nn.Module):
                 told = self.words.looks(batch).detach()
                 known = tokens.placed & batch.with_video[:, None] & told.any(-1)
                 self.look_loss = look_loss(look, told, known)
-        return self.projector(tokens.features, self.words(batch.plan, happening, look)), mask
+        return self.projector(tokens.features, self.words(batch.plan, events, look)), mask
 
 
 class OracleBranch(nn.Module):

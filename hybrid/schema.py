@@ -71,7 +71,7 @@ class EncoderConfig:
     streams: list[str] = field(
         "what it sees of the joints",
         ["joint", "motion", "position"],
-        choices=["joint", "bone", "motion", "position"],
+        choices=["joint", "bone", "motion", "position", "own"],
     )
     freeze: bool = field("leave the network as it is (the event head goes on learning)", False)
     graph: str = field("how the graph is computed", "dense", choices=["dense", "pyg"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
 
 from hybrid.build import build, read_checkpoint, save_weights, start_from
 from hybrid.config import config_hash
@@ -73,15 +74,16 @@ def describe(config: TrainConfig, model: torch.nn.Module, data: ClipData) -> str
     )
 
 
-def pretrain(config: TrainConfig, module: InstructionModule, data: ClipData) -> None:
-    """Event pre-training of the joint branch, in place."""
+def pretrain(config: TrainConfig, folder: RunFolder, module: InstructionModule, data: ClipData) -> None:
+    """Event pre-training of the joint branch, in place; its curve is pretraining/metrics.csv in the run folder."""
     train = config.train
     trainer = Trainer(
         precision=train.precision,
         devices=1,
         max_steps=train.pretrain_steps,
         gradient_clip_val=train.grad_clip or None,
-        logger=False,
+        logger=CSVLogger(folder.path, name="pretraining", version="", flush_logs_every_n_steps=1),
+        log_every_n_steps=min(10, train.pretrain_steps),
         callbacks=[TQDMProgressBar(refresh_rate=10)],
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -106,7 +108,7 @@ def train(config: TrainConfig) -> RunFolder:
         print(f"{start_from(module, Path(path))} weights from {path}", flush=True)
     if config.train.pretrain_steps and checkpoint is None:
         print(f"event pre-training of the encoder: {config.train.pretrain_steps} steps", flush=True)
-        pretrain(config, module, data)
+        pretrain(config, folder, module, data)
     if config.train.steps:
         fit(config, folder, module, data, checkpoint, step)
     else:

@@ -29,6 +29,7 @@ MOVEMENT_SETS = {
     "head": ("nod", "shake", "turn", "tilt"),
 }
 MAX_COUNT = 8
+ZEROS = 0.15  # share of persons of whom it is asked what they never do: of all, and "0" would be the safe answer
 MIN_INTERVAL_SECONDS = 0.8
 INTERVAL_LENGTHS = (1.2, 1.8)  # limits in seconds between short, medium and long intervals
 INTERVAL_PLACES = ((0.2, 0.4, 0.6, 0.8), (0.25, 0.42, 0.58, 0.75), (0.42, 0.58))  # of their middles, in clip lengths
@@ -271,7 +272,7 @@ def _count(context: _Context) -> Iterable[Question]:
         if words.movement(event.movement).counted and event.movement != "greet" and context.can_tell(event)
         and not any(event.movement == other.movement and _shares_limb(event, other) for other in context.events)
     ]  # fmt: skip
-    if zeros:
+    if zeros and context.rng.random() < ZEROS:
         text = f"How many times does {{person}} {context.pick(zeros).phrase()}?"
         yield context.ask("count", text, "0", family="all", key="0")
 

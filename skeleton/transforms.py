@@ -18,7 +18,7 @@ from skeleton.errors import LayoutError, SkeletonError
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 
-STREAMS = ("joint", "bone", "motion", "position")
+STREAMS = ("joint", "bone", "motion", "position", "own")
 
 
 def resample(skeleton: Skeleton, start: float, end: float, fps: float) -> Skeleton:
@@ -178,6 +178,8 @@ def streams(
     motion    next row minus this row, in torsos a second (about as large as the others); 0 where either is invisible and in
               the last row
     position  frame heights from the centre of the frame (metres as they are)
+    own       in torsos to the person's own left and to their front, from where their hips are on the average, as far as the view
+              shows these axes (seen from the front there is no depth); needs pixels
     One more channel is the confidence. A torso is the person's median distance from mid hip to mid shoulder
     over the clip, at least an eighth of their extent (a torso seen end-on); without one, half of it.
     """
@@ -201,6 +203,8 @@ def streams(
             seconds = torch.where(seconds > 0, seconds, torch.ones_like(seconds))[:, None, :, None, None]
             step = (keypoints[:, :, 1:] - keypoints[:, :, :-1]) / unit / seconds * both
             part = torch.nn.functional.pad(step, (0, 0, 0, 0, 0, 1))
+        elif name == "own":
+            part = _own(batch, unit)
         elif keypoints.shape[-1] == 2:
             middle = torch.stack((batch.aspect / 2, torch.full_like(batch.aspect, 0.5)), dim=-1)
             part = keypoints - middle[:, None, None, None, :]
@@ -208,6 +212,34 @@ def streams(
             part = keypoints
         parts.append(part)
     return torch.cat((*parts, batch.confidence[..., None]), dim=-1) * visible
+
+
+def _own(batch: SkeletonBatch, unit: Tensor) -> Tensor:
+    """The `own` stream [B, M, T, V, 2]. Directions of movements are the person's own, and a network of sums finds it hard to
+    multiply what it sees by where the person faces."""
+    if batch.keypoints.shape[-1] != 2:
+        raise SkeletonError("expected pixels (C=2) for the stream own, found metres: leave it out")
+    layout, scale = get_layout(batch.layout), unit[..., 0, 0]
+    across = batch.keypoints[..., 0]
+
+    def ahead(front: str, back: tuple[str, ...]) -> Tensor:
+        """How far to the right of `back` the joint `front` is, [B, M, T], averaged over about a second."""
+        joints = [layout.index(name) for name in (front, *back)]
+        seen = batch.visible[..., joints].all(-1).float()
+        offset = (across[..., joints[0]] - across[..., joints[1:]].mean(-1)) / scale * seen
+        window = {"kernel_size": 17, "stride": 1, "padding": 8}
+        sums, counts = (torch.nn.functional.avg_pool1d(values, **window) for values in (offset, seen))
+        return sums / counts.clamp(min=1e-3)
+
+    side = (1.5 * ahead("left_shoulder", ("right_shoulder",))).clamp(-1, 1)
+    front = torch.zeros_like(side)
+    if "nose" in layout.joints:
+        front = (4 * ahead("nose", ("left_shoulder", "right_shoulder"))).clamp(-1, 1) * (1 - side.abs())
+    hips, seen = _middle(batch, "left_hip", "right_hip")
+    weights = seen.float()
+    place = (hips[..., 0] * weights).sum(2, keepdim=True) / weights.sum(2, keepdim=True).clamp(min=1)
+    offset = (across - place[..., None]) / unit[..., 0] * weights.any(2)[..., None, None]
+    return torch.stack([offset * side[..., None], offset * front[..., None]], dim=-1)
 
 
 def _middle(batch: SkeletonBatch, left: str, right: str) -> tuple[Tensor, Tensor]:

@@ -55,6 +55,7 @@ def test_a_run_begins_with_the_weights_of_both(configure, events, stages):
         assert all(torch.equal(state[name], weight) for name, weight in stored.items())
         assert any(not torch.equal(fresh[name], weight) for name, weight in stored.items())
     assert not any(name.startswith("model.mllm.") for name in read_checkpoint(encoder)["state_dict"])
+    assert "pretrain/event_loss" in (encoder.parents[1] / "pretraining" / "metrics.csv").read_text()
     assert torch.equal(state["model.joints.projector.layers.0.weight"], fresh["model.joints.projector.layers.0.weight"])
 
 

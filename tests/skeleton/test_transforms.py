@@ -172,8 +172,44 @@ def test_streams_by_hand():
     torch.testing.assert_close(every[0, 0, ..., 2:4], bone[..., :2])
 
 
+def profile() -> SkeletonBatch:
+    """The same person from the side, facing right, the left wrist ahead by a torso."""
+    batch = standing()
+    points = batch.keypoints.clone()
+    points[..., 0] = 0.0
+    points[..., COCO.index("nose"), 0] = 0.05
+    points[..., COCO.index("left_wrist"), 0] = 0.2
+    return replace(batch, keypoints=points)
+
+
+def test_own_axes_by_hand():
+    own = streams(standing(), ("own",))[0, 0]
+    wrist, side = COCO.index("left_wrist"), 1.5 * 0.1 / 0.2  # as wide as the shoulders seem
+    expected = side * (0.05 + 0.01 * torch.arange(4) - 0.015) / 0.2
+    torch.testing.assert_close(own[:, wrist, 0], expected)
+    assert (own[..., 1] == 0).all()
+    torch.testing.assert_close(streams(profile(), ("own",))[0, 0, :, wrist, :2], torch.tensor([[0.0, 1.0]]).expand(4, 2))
+
+
+@pytest.mark.parametrize("batch", [standing(), profile()])
+def test_own_axes_turn_with_the_person(batch):
+    """From behind, or from the other side, the picture is reflected and left stays left."""
+    points = batch.keypoints * torch.tensor([-1.0, 1.0]) + torch.tensor([1.6, 0.0])
+    torch.testing.assert_close(streams(replace(batch, keypoints=points), ("own",)), streams(batch, ("own",)))
+
+
+def test_own_axes_need_pixels_and_take_what_the_layout_has():
+    metres = collate([record(np.arange(3) / 3, coordinates=3)], [0.0], 1)
+    with pytest.raises(SkeletonError, match=r"expected pixels \(C=2\) for the stream own, found metres"):
+        streams(metres, ("own",))
+    kinect = collate([record(np.arange(30) / 30, layout="kinect20")], [0.0], 1, layout="kinect20")
+    assert "nose" not in get_layout("kinect20").joints
+    own = streams(kinect, ("own",))
+    assert (own[..., 1] == 0).all() and (own[..., 0] != 0).any()
+
+
 def test_size_and_place_change_the_position_only():
-    names = ("joint", "bone", "motion")
+    names = ("joint", "bone", "motion", "own")
     torch.testing.assert_close(streams(standing(shift=0.3, scale=0.5), names), streams(standing(), names))
     assert not torch.allclose(streams(standing(shift=0.3), ("position",)), streams(standing(), ("position",)))
 
@@ -224,7 +260,7 @@ def test_streams_differentiate_and_stay_finite():
     batch = hide(standing(), [0, 1], "left_hip")
     points = batch.keypoints.clone().requires_grad_()
     streams(
-        replace(batch, keypoints=points), ("joint", "bone", "motion", "position")
+        replace(batch, keypoints=points), ("joint", "bone", "motion", "position", "own")
     ).square().sum().backward()
     assert torch.isfinite(points.grad).all()
     assert (points.grad[~batch.visible] == 0).all()
@@ -237,7 +273,7 @@ def test_streams_differentiate_and_stay_finite():
 
 def test_unknown_stream():
     with pytest.raises(
-        SkeletonError, match=r"streams among joint, bone, motion, position, each once, found \['jont'\]"
+        SkeletonError, match=r"streams among joint, bone, motion, position, own, each once, found \['jont'\]"
     ):
         streams(standing(), ("jont",))
     with pytest.raises(SkeletonError, match="each once"):

@@ -6,32 +6,54 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from fusion.tokens import TokenPlan
 from hybrid.build import build
 from hybrid.data.collation import Row
 from hybrid.data.event_targets import columns
-from hybrid.joints import RARE, event_loss
+from hybrid.joints import RARE, event_loss, happening, total_counts
 from hybrid.modules.pretraining import EventPretraining
 from skeleton.events import LimbEvent
 
+PLAN = TokenPlan(torch.tensor([2, 2]), torch.tensor([1.0, 1.0]), torch.tensor([[True], [True]]), 1)  # one limb, two bins
+
 
 def test_the_event_loss_by_hand():
-    predicted, targets = torch.randn(2, 3, 4), torch.randint(0, 2, (2, 3, 4)).float()
-    targets[..., -1] = torch.rand(2, 3)
-    targets[0, 1] = torch.nan  # a token of which nothing is known
+    size = len(columns())
+    predicted, targets = torch.randn(2, 3, size), torch.zeros(2, 3, size)
+    targets[:, 1:, :2] = torch.randint(0, 2, (2, 2, 2)).float()
+    targets[0, 1:, columns()["wave"]], targets[0, 1:, -1] = 1.0, torch.tensor([1.5, 2.0])
+    targets[:, 0] = torch.nan  # null tokens, of which nothing is known
+    totals = total_counts(happening(predicted), PLAN)
+    true = total_counts(targets.nan_to_num(0.0), PLAN)
     expected = 0.0
-    for row, token in ((0, 0), (0, 2), (1, 0), (1, 1), (1, 2)):
-        for column in range(3):
+    for row, token in ((0, 1), (0, 2), (1, 1), (1, 2)):
+        for column in range(size - 1):
             truth = targets[row, token, column]
             weight = RARE if truth else 1.0
             expected += weight * binary_cross_entropy_with_logits(predicted[row, token, column], truth)
-        expected += (predicted[row, token, 3] - targets[row, token, 3]) ** 2
-    torch.testing.assert_close(event_loss(predicted, targets), expected / 5)
+        expected += (predicted[row, token, -1] - targets[row, token, -1]) ** 2
+        if row == 0:  # only this one repeats something
+            expected += (totals[row, token] - true[row, token]) ** 2
+    torch.testing.assert_close(event_loss(predicted, targets, PLAN), expected / 4)
+
+
+def test_probabilities_take_the_weight_of_the_loss_back():
+    """Predicted as the loss wants it, an event of probability p is told with p."""
+    share = torch.tensor(0.2)
+    logit = torch.zeros((), requires_grad=True)
+    for _ in range(300):
+        loss = sum(
+            weight * binary_cross_entropy_with_logits(logit, truth, pos_weight=torch.tensor(RARE))
+            for weight, truth in ((share, torch.tensor(1.0)), (1 - share, torch.tensor(0.0)))
+        )
+        logit = (logit - torch.autograd.grad(loss, logit)[0]).detach().requires_grad_()
+    assert happening(logit.expand(1, 1, 2))[0, 0, 0].item() == pytest.approx(0.2, abs=1e-3)
 
 
 def test_without_any_events_the_loss_is_zero_and_still_has_a_gradient():
-    predicted = torch.randn(2, 3, 4, requires_grad=True)
-    for targets in (None, torch.full((2, 3, 4), torch.nan)):
-        loss = event_loss(predicted, targets)
+    predicted = torch.randn(2, 3, len(columns()), requires_grad=True)
+    for targets in (None, torch.full((2, 3, len(columns())), torch.nan)):
+        loss = event_loss(predicted, targets, PLAN)
         assert loss == 0
         loss.backward()
 
