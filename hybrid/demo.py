@@ -182,13 +182,14 @@ def table(settings: Settings, reports: dict[str, dict]) -> str:
 
 NOTES = """\
 Accuracies in percent on the test split of Marionette: bodies, looks, cameras and combinations of movements that
-training never saw. text-only, pose-only, pose withheld and another's pose are the grounded model with inputs taken away
-or exchanged at test time; video-only was trained with the same steps, samples, visual tokens, initialisation and seed.
-Both started from one language model that had read what happens in the training clips, in words (a toy has no
-pretraining); the grounded model's encoder had learned to predict limb events. binding: questions
-that name one of several persons by look. Both models are toys trained from nothing on synthetic clips: the figures show
-whether the wiring works and answers follow the pose, and nothing about 7B models or real videos. Video-only sees
-{frames} frames, the pose is sampled at {fps:g} rows a second: part of any gap is that finer clock."""
+training never saw. text-only, pose-only, pose withheld and another's pose are the grounded model with inputs taken
+away or exchanged at test time; video-only was trained with the same steps, samples, visual tokens, initialisation
+and seed. Both started from one language model that had read what happens in the training clips, in words (a toy has
+no pretraining); the grounded model's encoder had learned to predict limb events, and its anchor learned the words
+for the persons' colours, labels that video-only does not get. binding: questions that name one of several persons by
+look. Both models are toys trained from nothing on synthetic clips: the figures show whether the wiring works and
+answers follow the pose, and nothing about 7B models or real videos. Video-only sees {frames} frames, the pose is
+sampled at {fps:g} rows a second: part of any gap is that finer clock."""
 
 
 def real_clip(settings: Settings) -> list[str]:
