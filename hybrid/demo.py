@@ -1,7 +1,7 @@
 """The demo: two tiny models, equal but for the pose, trained and tested side by side, then a real clip.
 
 Everything runs as a user would run it, through the tools, so that each step can be repeated by hand; a step that is
-finished is not done again. Both trainings run at once, each on its half of the cores.
+finished is not done again. Two trainings or tests run at once, each on its half of the cores.
 """
 
 import csv
@@ -18,8 +18,10 @@ from hybrid.errors import HybridError
 from hybrid.scoring.table import align, percent, systems
 
 ROOT = Path(__file__).resolve().parents[1]
+PAUSE = 2.0  # seconds between looks at what runs
 DATA = ROOT.parent / "shared" / "data"
 FOUNDATIONS = {"reading": "demo_reading", "encoder": "demo_encoder"}  # what the runs start from
+START = {"video-only": ("reading",), "grounded": ("encoder", "reading")}
 RUNS = {"video-only": "demo_video_only", "grounded": "demo_grounded"}
 QUESTIONS = (
     "Which limb does the person use at 2.0 s?",
@@ -67,24 +69,34 @@ def run(tool: str, *arguments: str, log: Path | None = None, threads: int | None
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output and subprocess.STDOUT)
 
 
-def finish(started: dict[str, subprocess.Popen], logs: dict[str, Path], progress=lambda: None) -> None:
-    """Wait for all; the first that fails ends the others and is named with the end of its log."""
+def run_through(tool: str, *arguments: str) -> None:
+    """Run a tool to its end, its output on the screen."""
+    process = run(tool, *arguments)
     try:
-        while any(process.poll() is None for process in started.values()):
-            failed = [name for name, process in started.items() if process.poll()]
-            if failed:
-                break
-            progress()
-            time.sleep(2)
-    finally:
-        for process in started.values():
-            if process.poll() is None:
-                process.terminate()
-    for name, process in started.items():
         if process.wait():
-            log = logs.get(name)
-            end = " ".join(log.read_text(errors="replace").split()[-60:]) if log else "its output is above"
-            raise HybridError(f"the step {name!r} of the demo failed ({end}); say make demo again to go on from here")
+            raise failure(tool, "its output is above")
+    finally:
+        process.terminate()
+
+
+def failure(step: str, reason: str) -> HybridError:
+    """What the demo says about a step that failed."""
+    return HybridError(f"the step {step!r} of the demo failed ({reason}); say make demo again to go on from here")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A tool with its arguments, done when `done` is there; it starts when the steps `after` are done."""
+
+    name: str
+    tool: str
+    arguments: tuple[str, ...]
+    done: Path
+    after: tuple[str, ...] = ()
+
+    @property
+    def log(self) -> Path:
+        return self.done.parent / f"{self.tool}.log"
 
 
 def curve(folder: Path, column: str) -> list[tuple[int, float]]:
@@ -100,40 +112,61 @@ def losses(folder: Path) -> list[tuple[int, float]]:
     return curve(folder, "train/loss") or curve(folder / "pretraining", "pretrain/event_loss")
 
 
-def train(settings: Settings, runs: dict[str, str]) -> None:
-    """Train what is not trained yet of `runs`, all at once."""
-    folders = {name: settings.runs / run_name for name, run_name in runs.items()}
-    waiting = [name for name, folder in folders.items() if not (folder / "trained").is_file()]
-    logs = {name: folders[name] / "train.log" for name in waiting}
-    for folder in folders.values():
-        folder.mkdir(parents=True, exist_ok=True)
-    threads = max(1, (os.cpu_count() or 1) // max(1, len(waiting)))
-    config = ROOT / "configs" / "experiment"
-    started = {
-        name: run(
-            "train", str(config / f"{runs[name]}.yaml"), "train.resume=auto", *paths(settings),
-            *own(settings, name), log=logs[name], threads=threads,
-        )
-        for name in waiting
-    }  # fmt: skip
-    begin, shown = time.time(), {}
+def steps(settings: Settings) -> list[Step]:
+    """Trainings and tests of the four runs."""
+    result, config = [], ROOT / "configs" / "experiment"
+    for name, run_name in {**FOUNDATIONS, **RUNS}.items():
+        arguments = str(config / f"{run_name}.yaml"), "train.resume=auto", *paths(settings), *own(settings, name)
+        result.append(Step(name, "train", arguments, settings.runs / run_name / "trained", START.get(name, ())))
+    for name, run_name in RUNS.items():
+        folder = settings.runs / run_name
+        result.append(Step(f"test of {name}", "test", (str(folder / "config.yaml"),), folder / "report.json", (name,)))
+    return result
 
-    def progress() -> None:
-        now = {name: losses(folders[name])[-1:] for name in waiting}
-        if now != shown.get("now") and any(now.values()):
-            shown["now"] = now
-            parts = [f"{name}: step {now[name][0][0]}, loss {now[name][0][1]:.2f}" for name in now if now[name]]
-            print(f"  {time.time() - begin:5.0f} s  {';  '.join(parts)}", flush=True)
 
-    finish(started, logs, progress)
-    for name in waiting:
-        (folders[name] / "trained").touch()
+def work(todo: list[Step]) -> None:
+    """Do what is not done yet, two steps at a time, each on its share of the cores, and say how it goes.
+
+    The first step that fails ends the others and is named with the end of its log."""
+    finished = {step.name for step in todo if step.done.is_file()}
+    waiting = [step for step in todo if step.name not in finished]
+    running: dict[str, tuple[Step, subprocess.Popen]] = {}
+    begin, shown = time.time(), ""
+    try:
+        while waiting or running:
+            ready = [step for step in waiting if finished.issuperset(step.after)][: 2 - len(running)]
+            threads = max(1, (os.cpu_count() or 1) // max(1, len(ready) + len(running)))
+            for step in ready:
+                step.log.parent.mkdir(parents=True, exist_ok=True)
+                running[step.name] = step, run(step.tool, *step.arguments, log=step.log, threads=threads)
+                waiting.remove(step)
+            for name, (step, process) in list(running.items()):
+                if process.poll() is None:
+                    continue
+                if process.returncode:
+                    raise failure(name, " ".join(step.log.read_text(errors="replace").split()[-60:]))
+                step.done.touch()
+                finished.add(name)
+                del running[name]
+            parts = [f"{name}{latest(step)}" for name, (step, _) in running.items()]
+            if "; ".join(parts) != shown:
+                shown = "; ".join(parts)
+                print(f"  {time.time() - begin:5.0f} s  {shown}", flush=True)
+            time.sleep(PAUSE)
+    finally:
+        for _, process in running.values():
+            process.terminate()
+
+
+def latest(step: Step) -> str:
+    """Where a training is."""
+    points = losses(step.done.parent) if step.tool == "train" else []
+    return f": step {points[-1][0]}, loss {points[-1][1]:.2f}" if points else ""
 
 
 def own(settings: Settings, name: str) -> list[str]:
     """Overrides of one training: where it starts, the user's, and that the encoder's ends behind its events."""
-    start = {"video-only": ["reading"], "grounded": ["encoder", "reading"]}.get(name, [])
-    files = [str(settings.runs / FOUNDATIONS[run_name] / "checkpoints" / "last.ckpt") for run_name in start]
+    files = [str(settings.runs / FOUNDATIONS[run_name] / "checkpoints" / "last.ckpt") for run_name in START.get(name, ())]
     start_at = f"train.start=[{','.join(files)}]"
     if name == "encoder":
         return [start_at, *settings.overrides, "train.steps=0"]
@@ -150,19 +183,9 @@ def paths(settings: Settings) -> list[str]:
     ]  # fmt: skip
 
 
-def test(settings: Settings) -> dict[str, dict]:
-    """Test what is not tested yet, both at once; the reports by name."""
-    folders = {name: settings.runs / run_name for name, run_name in RUNS.items()}
-    waiting = [name for name, folder in folders.items() if not (folder / "report.json").is_file()]
-    logs = {name: folders[name] / "test.log" for name in waiting}
-    threads = max(1, (os.cpu_count() or 1) // max(1, len(waiting)))
-    started = {name: run("test", str(folders[name] / "config.yaml"), log=logs[name], threads=threads) for name in waiting}
-    finish(started, logs)
-    return {name: json.loads((folder / "report.json").read_text()) for name, folder in folders.items()}
-
-
-def table(settings: Settings, reports: dict[str, dict]) -> str:
+def table(settings: Settings) -> str:
     """The result: systems side by side, and how validation accuracy grew."""
+    reports = {name: json.loads((settings.runs / folder / "report.json").read_text()) for name, folder in RUNS.items()}
     grounded = reports["grounded"]
     probes = grounded["probes"]
     runs = {

@@ -8,7 +8,7 @@ import sys
 import time
 
 from hybrid.config import load_config
-from hybrid.demo import FOUNDATIONS, NOTES, QUESTIONS, RUNS, Settings, finish, paths, real_clip, run, table, test, train
+from hybrid.demo import FOUNDATIONS, NOTES, QUESTIONS, RUNS, Settings, paths, real_clip, run_through, steps, table, work
 from hybrid.errors import HybridError, sentence
 from hybrid.schema import TrainConfig
 from skeleton.errors import SkeletonError
@@ -19,27 +19,20 @@ def main(arguments: list[str]) -> None:
         print(__doc__)
         return
     started, settings = time.time(), Settings.read(arguments)
-    print(f"[1/6] Marionette: {settings.clips} training clips", flush=True)
+    print(f"[1/4] Marionette: {settings.clips} training clips", flush=True)
     counts = f"clips={settings.clips}", f"test_clips={settings.test_clips}"
-    prepared = run("prepare", "marionette", f"output={settings.data}", *counts)
-    finish({"prepare": prepared}, {})
-    print(f"[2/6] what both start from: {' and '.join(FOUNDATIONS)} (logs: runs/*/train.log)", flush=True)
-    train(settings, FOUNDATIONS)
-    print(f"[3/6] training {' and '.join(RUNS)} (logs: runs/*/train.log)", flush=True)
-    train(settings, RUNS)
-    print("[4/6] testing both (logs: runs/*/test.log)", flush=True)
-    reports = test(settings)
+    run_through("prepare", "marionette", f"output={settings.data}", *counts)
+    print(f"[2/4] training {', '.join((*FOUNDATIONS, *RUNS))}, and tests (logs: runs/*/train.log, test.log)", flush=True)
+    work(steps(settings))
     config = load_config(TrainConfig, [str(settings.runs / RUNS["grounded"] / "config.yaml")])
-    result = f"{table(settings, reports)}\n\n{NOTES.format(frames=config.data.frames, fps=config.data.pose_fps)}"
+    result = f"{table(settings)}\n\n{NOTES.format(frames=config.data.frames, fps=config.data.pose_fps)}"
     (settings.runs / "demo_table.txt").write_text(result + "\n")
-    print(f"[5/6] result (also in {settings.runs / 'demo_table.txt'})\n\n{result}\n", flush=True)
-    print("[6/6] a clip", flush=True)
-    clip = real_clip(settings)
-    asked = run(
-        "ask", str(settings.runs / RUNS["grounded"] / "config.yaml"), *paths(settings), *clip,
+    print(f"[3/4] result (also in {settings.runs / 'demo_table.txt'})\n\n{result}\n", flush=True)
+    print("[4/4] a clip", flush=True)
+    run_through(
+        "ask", str(settings.runs / RUNS["grounded"] / "config.yaml"), *paths(settings), *real_clip(settings),
         f"question={' | '.join(QUESTIONS)}", "overlay=true",
     )  # fmt: skip
-    finish({"ask": asked}, {})
     print(f"reports: runs/*/report.html; skeleton and overlay: {settings.runs / RUNS['grounded'] / 'asked'}")
     print(f"the demo took {(time.time() - started) / 60:.1f} minutes")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hybrid.demo import Settings
+import hybrid.demo
+from hybrid.demo import Settings, Step, work
 from hybrid.errors import HybridError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +37,7 @@ def test_the_demo_runs_and_does_nothing_twice(tmp_path):
     written = weights.stat().st_mtime_ns
     second = demo(tmp_path)
     assert weights.stat().st_mtime_ns == written
-    assert second.split("[5/6]")[1].split("[6/6]")[0] == first.split("[5/6]")[1].split("[6/6]")[0]
+    assert second.split("[3/4]")[1].split("[4/4]")[0] == first.split("[3/4]")[1].split("[4/4]")[0]
 
 
 def test_settings_from_words():
@@ -45,3 +46,38 @@ def test_settings_from_words():
     assert settings.runs == Path("elsewhere").absolute()
     with pytest.raises(HybridError, match="expected a number in clips=N, found 'many'"):
         Settings.read(["clips=many"])
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    """recorded(name, after): a step whose process writes when it begins and ends; `bad` ones fail."""
+    diary = tmp_path / "diary"
+    code = "import sys, time; f = open(sys.argv[1], 'a'); f.write(f'+{sys.argv[2]} '); f.flush(); time.sleep(0.3); " \
+           "f.write(f'-{sys.argv[2]} '); sys.exit(print('no luck') or 3 if 'bad' in sys.argv[2] else 0)"  # fmt: skip
+
+    def run(_tool, *arguments, log, threads):
+        return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=log.open("a"))
+
+    monkeypatch.setattr(hybrid.demo, "run", run)
+    monkeypatch.setattr(hybrid.demo, "PAUSE", 0.05)
+    made = lambda name, *after: Step(name, "train", (str(diary), name), tmp_path / name / "trained", after)  # noqa: E731
+    return made, lambda: diary.read_text().split() if diary.is_file() else []
+
+
+def test_steps_wait_for_what_they_need_and_are_done_once(recorded):
+    step, diary = recorded
+    todo = [step("a"), step("b", "a"), step("c", "a", "b"), step("d")]
+    work(todo)
+    order = diary()
+    assert sorted(order) == sorted(f"{mark}{name}" for mark in "+-" for name in "abcd")
+    assert order.index("-a") < order.index("+b") and order.index("-b") < order.index("+c")
+    todo[3].done.unlink()
+    work(todo)
+    assert diary()[len(order) :] == ["+d", "-d"]
+
+
+def test_a_step_that_fails_is_named_with_its_reason_and_ends_the_rest(recorded):
+    step, diary = recorded
+    with pytest.raises(HybridError, match=r"the step 'bad' of the demo failed \(no luck\); say make demo again to go on"):
+        work([step("bad"), step("next", "bad")])
+    assert diary() == ["+bad", "-bad"]
