@@ -86,7 +86,7 @@ class EventWords(nn.Module):
     """Vectors of the body's words: always the language model's own embeddings of them, so it reads what it writes."""
 
     SECONDS, COUNTS = 60, 12  # later tokens say the last second; more repetitions the last count
-    LOUD = 2.5  # times a look outweighs another word: it alone says whose token this is, and is found last
+    LOUD = 4.0  # times a look outweighs another word: it alone says whose token this is, and is found last
 
     def __init__(self, embedding: nn.Embedding, encode: Callable[[str], list[int]], events: bool):
         """From the language model's embeddings and a tokenizer's `encode`; `events`: there will be some to tell."""

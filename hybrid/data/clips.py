@@ -6,7 +6,6 @@ clip's own clock at data.pose_fps, denser than the frames. A missing file is an 
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -141,16 +140,6 @@ class Draw:
     seed: tuple[int, ...]
 
 
-def draw_evenly(tasks: Sequence[str], count: int, rng: np.random.Generator) -> list[int]:
-    """Indices of at most `count` samples at random, the first of every task before the second of any: rare tasks are learned too."""
-    met: Counter[str] = Counter()
-    ranks = {}
-    for i in rng.permutation(len(tasks)).tolist():
-        met[tasks[i]] += 1
-        ranks[i] = met[tasks[i]]
-    return sorted(ranks, key=ranks.get)[:count]
-
-
 class TrainingRows(Dataset):
     """Draws -> rows: some questions of the clip with their answers, either modality dropped at random."""
 
@@ -164,7 +153,7 @@ class TrainingRows(Dataset):
         rng = np.random.default_rng(draw.seed)
         clip, data = self.clips[draw.clip], self.reader.data
         known = [sample for sample in clip.samples if sample.kind != "hidden"]
-        chosen = [known[i] for i in draw_evenly([s.task for s in known], data.questions_per_sequence, rng)]
+        chosen = [known[i] for i in rng.permutation(len(known))[: data.questions_per_sequence]]
         form = data.answer_format
         branches = tuple(Branch(question_text(s, form), (answer_text(s, form),)) for s in chosen)
         chance = rng.random()

@@ -1,7 +1,6 @@
 """Clips read from disk, the draws of training, and what probes withhold."""
 
 import os
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +15,6 @@ from hybrid.data.clips import (
     StepSampler,
     TrainingRows,
     ValidationRows,
-    draw_evenly,
     group_clips,
 )
 from hybrid.data.sample import Sample, read_samples
@@ -271,16 +269,6 @@ def test_either_modality_is_dropped_as_often_as_asked_and_never_both(clips, tmp_
     assert (True, True) not in dropped
     assert abs(dropped.count((True, False)) / 400 - 0.3) < 0.08
     assert abs(dropped.count((False, True)) / 400 - 0.2) < 0.07
-
-
-def test_rare_tasks_are_drawn_as_often_as_common_ones():
-    tasks = ["limb"] * 8 + ["count"] * 2 + ["order"]
-    drawn = [draw_evenly(tasks, 5, np.random.default_rng(seed)) for seed in range(200)]
-    for chosen in drawn:
-        assert len(set(chosen)) == 5 and Counter(tasks[i] for i in chosen) == {"limb": 2, "count": 2, "order": 1}
-    times = Counter(i for chosen in drawn for i in chosen)
-    assert all(30 < times[i] < 70 for i in range(8))
-    assert sorted(draw_evenly(tasks, 99, np.random.default_rng(0))) == list(range(11))
 
 
 def test_hidden_answers_are_not_trained_on(lighter):
