@@ -42,7 +42,8 @@ def colour_volume(frames: Tensor) -> Tensor:
 
 
 def sample_colours(colours: Tensor, points: Tensor, times: Tensor) -> Tensor:
-    """The same samples where no gradient is asked of `colours` [B, T, H, W, 3] and cells are many."""
+    """What `sample_features` gives, for `colours` [B, T, H, W, 3]: cells are too many for its matrix of weights, and the slow
+    backward pass of this way is not needed."""
     places = torch.cat([points, repeat(times, "b n -> b n p 1", p=points.shape[2])], dim=-1)
     volume, grid = rearrange(colours, "b t h w c -> b c t h w"), rearrange(2 * places - 1, "b n p c -> b n p 1 c")
     sampled = nn.functional.grid_sample(volume, grid, padding_mode="border", align_corners=False)
@@ -96,7 +97,9 @@ class Anchor(nn.Module):
 
 
 def mean_of_person(values: Tensor, placed: Tensor, persons: int) -> Tensor:
-    """Each token's value becomes the mean over its person's tokens that are `placed`; values [B, 1 + M * n, D], placed [B, 1 + M * n]."""
+    """Each token's value becomes the mean over its person's tokens that are `placed`.
+
+    values [B, 1 + M * n, D], placed [B, 1 + M * n] bool; the first token, nobody's, stays as it is."""
     weights = rearrange(placed[:, 1:, None].to(values.dtype), "b (m n) d -> b m n d", m=persons)
     sums = (rearrange(values[:, 1:], "b (m n) d -> b m n d", m=persons) * weights).sum(2, keepdim=True)
     means = sums / weights.sum(2, keepdim=True).clamp(min=1)

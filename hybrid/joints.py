@@ -1,8 +1,8 @@
 """Skeletons -> joint tokens in the language model's width, and the same tokens from events that are known.
 
 A joint token begins as a sum of words that the language model already reads: its limb, its second, what the limb is
-predicted to do there and how often in all. Where nothing happens it is one learned `rest` vector, so that a question
-finds the few moments that matter. The projector adds what has no word, the anchor the look of the limb's owner.
+predicted to do there and how often in all. Where nothing happens it is one learned `rest` vector, or is left out of the
+prompt, so that a question finds the few moments that matter. The projector adds what has no word, the anchor the look of the limb's owner.
 """
 
 import math

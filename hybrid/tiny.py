@@ -1,8 +1,8 @@
 """A tiny Qwen2.5-VL, made on the spot: the real classes at toy sizes, for machines without weights or a GPU.
 
 Written in Hugging Face format and loaded by the same `from_pretrained` calls as a 7B model. Its weights are
-random and its tokenizer (byte-level BPE, digits apart, times like 2.5 and phrases one token) is trained on the texts that are given: it is a wiring check
-and a diagnostic, and says nothing about what a pretrained model would do.
+random and its tokenizer (byte-level BPE, digits apart, times like 2.5 and phrases one token) is trained on the texts that
+are given: it is a wiring check and a diagnostic, and says nothing about what a pretrained model would do.
 """
 
 import os

@@ -97,6 +97,8 @@ class Batch:
 
     def keep(self, told: Tensor) -> "Batch":
         """The same batch without the placeholders of joint tokens that are not `told` [B, N] bool (a part of plan.mask)."""
+        if torch.equal(told, self.plan.mask):
+            return self
         kept = self.attention_mask.bool()
         kept[self.placeholders] = told[self.plan.mask]
         counts = kept.sum(1, keepdim=True)

@@ -8,7 +8,7 @@ import torch
 from fusion.tokens import TokenPlan
 from hybrid.build import build
 from hybrid.data.event_targets import columns
-from hybrid.joints import EventWords, OracleBranch, look_loss, total_counts
+from hybrid.joints import USUAL, EventWords, OracleBranch, happening, look_loss, total_counts
 from skeleton.events import LimbEvent
 from skeleton.layouts import LIMBS
 
@@ -47,6 +47,19 @@ def test_every_token_of_a_movement_knows_how_often_it_is_done(plan, events):
     assert counts[place(0)] == pytest.approx(3.5)
     assert counts[place(1)] == pytest.approx(3.5)
     assert counts.sum() == pytest.approx(7.0)
+
+
+def test_a_movement_that_is_unsure_counts_as_often(plan, events):
+    """Half a belief in a wave is no half of its repetitions."""
+    events[..., columns()["wave"]] *= 0.6
+    counts = total_counts(events, plan)[0]
+    assert counts[place(0)] == pytest.approx(3.5) and counts[place(1)] == pytest.approx(3.5)
+
+
+def test_a_new_event_head_says_that_nothing_happens(make):
+    model, _ = make(train={"event_loss": 1.0})
+    told = happening(model.joints.events(torch.zeros(1, 2, model.joints.encoder.width)))
+    assert told[..., :-1].max().item() == pytest.approx(USUAL, rel=0.02)
 
 
 def test_a_token_is_the_sum_of_its_words_and_rest_where_nothing_happens(plan, events, words):
