@@ -16,9 +16,9 @@ from hybrid.joints import EventWords, JointBranch, OracleBranch
 from hybrid.mllm import Positions, load_hf_config, load_model, load_processor
 from hybrid.model import PoseGroundedMLLM
 from hybrid.modules.instruction import InstructionModule
-from hybrid.run_folder import atomic
 from hybrid.schema import ORACLE, MLLMConfig, TrainConfig
 from hybrid.tiny import VERSION, build_tiny
+from skeleton.files import atomic
 
 
 def tiny_texts(samples: Iterable[Sample]) -> list[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 
-from hybrid.run_folder import RunFolder, atomic
+from hybrid.run_folder import RunFolder
+from skeleton.files import atomic
 
 
 def make_loggers(folder: RunFolder, resumed_step: int) -> list[Logger]:

@@ -19,8 +19,8 @@ from hybrid.data.collation import Collator
 from hybrid.errors import CheckpointError
 from hybrid.model import PoseGroundedMLLM
 from hybrid.modules.instruction import InstructionModule
-from hybrid.run_folder import atomic
 from hybrid.schema import TrainConfig
+from skeleton.files import atomic
 
 WEIGHTS, CONFIG, CARD, BASE = "model.safetensors", "config.yaml", "README.md", "base"
 

@@ -1,4 +1,4 @@
-"""The folder of one run, and files that are whole or absent.
+"""The folder of one run, and its files of JSON.
 
 runs/NAME/config.yaml  checkpoints/{last,best}.ckpt  metrics.csv  predictions.jsonl
 runs/NAME/report.json  report.html  environment.json
@@ -12,15 +12,15 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hybrid.config import to_yaml
 from hybrid.errors import DataError
+from skeleton.files import atomic
 
 PACKAGES = (
     "torch", "torchvision", "numpy", "transformers", "lightning", "peft", "torch-geometric", "av", "einops",
@@ -105,20 +105,6 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+changes" if changed.strip() else "")
-
-
-@contextmanager
-def atomic(path: str | Path, binary: bool = False) -> Iterator[IO]:
-    """Open a file that takes its name only when the block ends without an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") if binary else partial.open("w", encoding="utf-8") as file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -16,11 +16,12 @@ from hybrid.data.collation import Batch
 from hybrid.data.module import ClipData, load, thin
 from hybrid.data.sample import Sample
 from hybrid.modules.instruction import InstructionModule
-from hybrid.run_folder import RunFolder, atomic, read_jsonl, write_json, write_jsonl
+from hybrid.run_folder import RunFolder, read_jsonl, write_json, write_jsonl
 from hybrid.schema import TrainConfig
 from hybrid.scoring.answers import parse_answer
 from hybrid.scoring.html import render
 from hybrid.scoring.report import score
+from skeleton.files import atomic
 
 
 class AnswerModule(LightningModule):

@@ -22,3 +22,7 @@ class VideoError(SkeletonError):
 
 class ExtractionError(SkeletonError):
     """A detector, pose estimator or their weights that cannot be used."""
+
+
+class FormatError(SkeletonError):
+    """A file of another program that is missing, cut, not of its format, or not safe to read."""

@@ -106,7 +106,10 @@ def _build(name: str, table: Mapping) -> Layout:
         name=name,
         joints=joints,
         bones=tuple(bone for chain in table["chains"] for bone in pairwise(chain.split())),
-        pairs=tuple((joint, "right" + joint[4:]) for joint in joints if joint.startswith("left_")),
+        pairs=(
+            *((joint, "right" + joint[4:]) for joint in joints if joint.startswith("left_")),
+            *table.get("pairs", ()),
+        ),
         limbs={limb: tuple(table["limbs"][limb].split()) for limb in LIMBS},
         center=table["center"],
         sigmas=tuple(map(float, table["sigmas"].split())) if "sigmas" in table else None,

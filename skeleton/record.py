@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from skeleton.errors import RecordError
+from skeleton.files import atomic
 from skeleton.layouts import get_layout
 
 _ARRAYS = {
@@ -178,16 +179,10 @@ class Skeleton:
             "source": self.source,
         }
         text = json.dumps(header, sort_keys=True, allow_nan=False)
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                np.savez_compressed(
-                    file, header=np.array(text), **{name: getattr(self, name) for name in _ARRAYS}
-                )
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic(path, binary=True) as file:
+            np.savez_compressed(
+                file, header=np.array(text), **{name: getattr(self, name) for name in _ARRAYS}
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Skeleton":
@@ -254,32 +249,3 @@ def _check_header(skeleton: Skeleton) -> None:
         raise RecordError(
             f"source must be a JSON dict, found a value that JSON cannot hold ({error})"
         ) from error
-
-
-def append_index(folder: str | os.PathLike, entry: dict) -> None:
-    """Adds one line to FOLDER/index.jsonl; a line that an earlier kill left half written is cut off first."""
-    path = Path(folder) / "index.jsonl"
-    with open(path, "ab+") as file:
-        file.seek(max(file.tell() - 1, 0))
-        if file.read() not in (b"", b"\n"):
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(json.dumps(entry, sort_keys=True, allow_nan=False).encode() + b"\n")
-
-
-def read_index(folder: str | os.PathLike) -> list[dict]:
-    """The entries of FOLDER/index.jsonl ([] without the file); a half-written last line is left out."""
-    path = Path(folder) / "index.jsonl"
-    if not path.is_file():
-        return []
-    entries = []
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
-        if not line.endswith(b"\n"):
-            break
-        try:
-            entries.append(json.loads(line))
-        except ValueError as error:
-            raise RecordError(
-                f"{path}:{number}: expected a JSON object, found {line[:60]!r}; mend the line"
-            ) from error
-    return entries

@@ -24,6 +24,7 @@ import av
 import numpy as np
 
 from skeleton.errors import VideoError
+from skeleton.files import partial_name
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp")
 
@@ -136,7 +137,7 @@ class VideoWriter:
         if not fps > 0:
             raise VideoError(f"fps must be a positive number of frames a second, found {fps}")
         self._path = Path(path)
-        self._temporary = self._path.with_name(f".{self._path.stem}.{os.getpid()}.tmp.mp4")
+        self._temporary = partial_name(self._path)
         self._fps, self._count, self._container, self._stream = fps, 0, None, None
 
     def __enter__(self) -> "VideoWriter":
@@ -150,7 +151,9 @@ class VideoWriter:
         if self._container is None:
             self._container = av.open(str(self._temporary), "w", format="mp4")
             rate = Fraction(self._fps).limit_denominator(1001)
-            self._stream = self._container.add_stream("libx264", rate=rate, options={"preset": "veryfast"})
+            # x264's macroblock tree now and then decides otherwise for the same frames; the same input, the same bytes
+            options = {"preset": "veryfast", "x264-params": "mbtree=0"}
+            self._stream = self._container.add_stream("libx264", rate=rate, options=options)
             self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
             self._stream.codec_context.time_base = Fraction(1, 90000)
         if (height, width) != (self._stream.height, self._stream.width):

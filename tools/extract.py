@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
         print(f"videos     {config.videos}")
         print(f"detector   {config.detector.config}")
         print(f"estimator  {config.estimator.config}")
-        print(f"device     {config.device}, {os.cpu_count()} cores", flush=True)
+        print(f"device     {config.device}, {os.cpu_count()} cores, shard {config.shard}", flush=True)
         from hybrid.modules.extraction import extract_videos
 
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

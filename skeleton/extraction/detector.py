@@ -4,7 +4,6 @@ The config's pipeline prepares the frames, as in mmdet's `inference_detector`, w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,23 +11,21 @@ import numpy as np
 import torch
 
 from skeleton.errors import ExtractionError
+from skeleton.extraction.persons import Detections
 from skeleton.extraction.zoo import load_config, quiet_loading, require_weights
 from skeleton.openmmlab import prepare
-
-
-@dataclass(frozen=True)
-class Detections:
-    """The persons of one frame, best first: boxes [N, 4] float32 x1 y1 x2 y2 pixels, scores [N] float32."""
-
-    boxes: np.ndarray
-    scores: np.ndarray
 
 
 class PersonDetector:
     """An MMDet model that answers with the boxes of its class `person`."""
 
     def __init__(
-        self, config: Path, checkpoint: Path, device: str | torch.device = "cpu", score: float = 0.3
+        self,
+        config: Path,
+        checkpoint: Path,
+        device: str | torch.device = "cpu",
+        score: float = 0.3,
+        half: bool = False,
     ):
         """score: least score of a box. ExtractionError for weights of another model or no class person."""
         prepare("mmengine", "mmcv", "mmdet")
@@ -37,7 +34,7 @@ class PersonDetector:
         from mmengine.dataset import Compose
 
         settings = load_config(config)
-        self.score = score
+        self.score, self._half = score, half
         with quiet_loading():
             self.model = init_detector(settings, str(checkpoint), device=str(device))
         require_weights(self.model, checkpoint, config)
@@ -52,10 +49,6 @@ class PersonDetector:
         steps[0].type = "mmdet.LoadImageFromNDArray"
         self._pipeline = Compose(steps)
 
-    def to(self, device: torch.device) -> None:
-        """Moves the network."""
-        self.model.to(device)
-
     @torch.inference_mode()
     def __call__(self, frames: Sequence[np.ndarray]) -> list[Detections]:
         """RGB frames uint8 [H, W, 3] of one size -> the persons in each."""
@@ -65,7 +58,9 @@ class PersonDetector:
         images = [cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in frames]
         prepared = [self._pipeline({"img": image, "img_id": 0}) for image in images]
         batch = {key: [item[key] for item in prepared] for key in ("inputs", "data_samples")}
-        return [self._persons(sample.pred_instances) for sample in self.model.test_step(batch)]
+        with torch.autocast(next(self.model.parameters()).device.type, torch.float16, enabled=self._half):
+            found = self.model.test_step(batch)
+        return [self._persons(sample.pred_instances) for sample in found]
 
     def _persons(self, found: object) -> Detections:
         keep = (found.labels == self._person) & (found.scores >= self.score)

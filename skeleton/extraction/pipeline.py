@@ -1,147 +1,92 @@
-"""The streaming pipeline: decoded frames -> persons -> joints -> ids -> one `Skeleton` for a video.
+"""The streaming pipeline: frames -> persons -> ids -> one `Skeleton` for a video.
 
-Frames go through in chunks and only their numbers are kept, so memory does not grow with the pictures. Every
+A thread decodes ahead of the networks and only numbers are kept, so memory does not grow with the pictures. Every
 sampled frame gets a row; where nobody is found the row is invisible, and the whole image is never a person.
 Persons that were left out (seen too briefly, or beyond `max_persons`) are listed in the record's source.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from importlib import metadata
-from itertools import islice
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from skeleton.errors import ExtractionError
-from skeleton.extraction.detector import PersonDetector
-from skeleton.extraction.estimator import PoseEstimator
-from skeleton.extraction.tracker import Persons, Tracker, without_duplicates
-from skeleton.extraction.zoo import find_config, sha256
+from skeleton.extraction.persons import Persons, oks_sigmas, without_duplicates
+from skeleton.extraction.smoothing import smooth
+from skeleton.extraction.streaming import Frame, Stages, read_ahead
+from skeleton.extraction.topdown import PersonSource
+from skeleton.extraction.tracker import Tracker
+from skeleton.files import sha256
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 from skeleton.video import read_frames
 
-_PROJECTS = ("mmdet", "mmpose", "mmengine", "mmcv", "mmcv-lite", "torch", "torchvision", "numpy", "av")
+AHEAD = 16  # frames decoded before they are asked for
 
 
 @dataclass(frozen=True)
 class Settings:
     """What decides a record besides the models; stored in its source.
 
-    fps None takes every frame. detector_score: least score of a box that may continue a person; start_score:
-    of one that begins a person. A joint is visible from `confidence_threshold` on. A person seen in fewer
-    than `min_rows` frames is dropped, and so are those with the fewest visible joints beyond `max_persons`.
+    fps None takes every frame. every: frames from one detection to the next. detector_score: least score of a box
+    that may continue a person; start_score: of one that begins a person. A joint is visible from
+    `confidence_threshold` on. A person seen in fewer than `min_rows` frames is dropped, and so are those with the
+    fewest visible joints beyond `max_persons`. smoothing: (min_cutoff, beta) of the One-Euro filter, None for none.
     """
 
     fps: float | None = None
+    every: int = 1
     detector_score: float = 0.25
     start_score: float = 0.4
     confidence_threshold: float = 0.3
-    patience_seconds: float = 1.0
+    patience_seconds: float = 2.0
     min_rows: int = 3
     max_persons: int = 32
+    smoothing: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True)
-class Models:
-    """The four files that extraction runs on."""
-
-    detector_config: Path
-    detector_checkpoint: Path
-    estimator_config: Path
-    estimator_checkpoint: Path
-
-    @classmethod
-    def find(cls, detector: str, detector_weights: Path, estimator: str, estimator_weights: Path) -> "Models":
-        """Resolves config names; ExtractionError for a config that does not exist."""
-        return cls(find_config(detector), detector_weights, find_config(estimator), estimator_weights)
-
-
-def describe(models: Models, settings: Settings) -> dict:
-    """The part of a record's source that every video of a run shares; needs no model to be built."""
-    files = asdict(models)
-    source: dict = {"extractor": "top-down: MMDet persons, MMPose joints"}
-    for part in ("detector", "estimator"):
-        config, checkpoint = files[f"{part}_config"], files[f"{part}_checkpoint"]
-        source[part] = {
-            "config": config.name,
-            "config_sha256": sha256(config),
-            "checkpoint": checkpoint.name,
-            "checkpoint_sha256": sha256(checkpoint),
-        }
-    found = {name: list(metadata.distributions(name=name)) for name in _PROJECTS}
-    source["versions"] = {name: entries[0].version for name, entries in found.items() if entries}
-    source["settings"] = asdict(settings)
-    source["confidence_threshold"] = settings.confidence_threshold
-    return source
-
-
+@dataclass
 class Extractor:
-    """Runs detector, estimator and tracker over videos."""
+    """Makes records from videos. source: what every record says of models and settings."""
 
-    def __init__(
-        self,
-        detector: PersonDetector,
-        estimator: PoseEstimator,
-        settings: Settings,
-        source: dict,
-        batch_size: int = 8,
-    ):
-        """source: what every record says of models and settings. ExtractionError without sigmas."""
-        self.detector, self.estimator = detector, estimator
-        self.settings, self.source, self.batch_size = settings, source, batch_size
-        sigmas = get_layout(estimator.layout).sigmas
-        if sigmas is None:
-            raise ExtractionError(
-                f"tracking needs a layout with sigmas, found {estimator.layout}; choose a COCO model"
-            )
-        self._sigmas = np.array(sigmas)
+    persons: PersonSource
+    settings: Settings
+    source: dict
+    stages: Stages = field(default_factory=Stages)
 
-    def to(self, device: torch.device) -> None:
-        """Moves both networks."""
-        self.detector.to(device)
-        self.estimator.to(device)
-
-    def extract(self, video: str | Path, on_frames: Callable[[int], None] | None = None) -> Skeleton:
-        """The record of one video; `on_frames` hears the size of each chunk. VideoError for a bad file."""
-        settings, rows = self.settings, _Rows()
+    def extract(self, video: str | Path, on_frame: Callable[[], object] = lambda: None) -> Skeleton:
+        """The record of one video; `on_frame` is called after each frame. VideoError for a bad file."""
+        settings, rows, size = self.settings, _Rows(), (0, 0)
+        sigmas = oks_sigmas(self.persons.layout)
         tracker = Tracker(
-            self._sigmas,
+            sigmas,
             settings.start_score,
             patience_seconds=settings.patience_seconds,
             joint_threshold=settings.confidence_threshold,
         )
-        size = (0, 0)
-        for chunk in _chunks(read_frames(video, settings.fps), self.batch_size):
-            size = chunk[0][1].shape[:2]
-            for (seconds, _), persons in zip(
-                chunk, self._persons([image for _, image in chunk]), strict=True
-            ):
-                rows.add(seconds, persons, tracker.update(seconds, persons))
-            if on_frames is not None:
-                on_frames(len(chunk))
+        for frame, persons in self.persons.persons(read_ahead(self._decoded(video), AHEAD)):
+            with self.stages.timed("track"):
+                kept = without_duplicates(persons, sigmas, settings.confidence_threshold)
+                rows.add(frame.seconds, kept, tracker.update(frame.seconds, kept, frame.image))
+            if size not in ((0, 0), frame.image.shape[:2]):
+                raise ExtractionError(
+                    f"the frames of {video} must have one size, found {size} and then {frame.image.shape[:2]}; split it there"
+                )
+            size = frame.image.shape[:2]
+            on_frame()
         source = {"video": Path(video).name, "sha256": sha256(video), **self.source}
-        return rows.record(self.estimator.layout, size, source, settings)
+        record = rows.record(self.persons.layout, size, source, settings)
+        return smooth(record, *settings.smoothing) if settings.smoothing else record
 
-    def _persons(self, images: list[np.ndarray]) -> Iterator[Persons]:
-        detections = self.detector(images)
-        poses = self.estimator(images, [found.boxes for found in detections])
-        for found, (keypoints, confidence) in zip(detections, poses, strict=True):
-            persons = Persons(found.boxes, found.scores, keypoints, confidence)
-            yield without_duplicates(persons, self._sigmas, self.settings.confidence_threshold)
-
-
-def build_extractor(
-    models: Models, settings: Settings, device: str | torch.device = "cpu", batch_size: int = 8
-) -> Extractor:
-    """Loads both networks; ExtractionError or SkeletonError where a file does not fit."""
-    detector = PersonDetector(
-        models.detector_config, models.detector_checkpoint, device, settings.detector_score
-    )
-    estimator = PoseEstimator(models.estimator_config, models.estimator_checkpoint, device, batch_size)
-    return Extractor(detector, estimator, settings, describe(models, settings), batch_size)
+    def _decoded(self, video: str | Path):
+        frames = enumerate(read_frames(video, self.settings.fps))
+        while True:
+            with self.stages.timed("decode"):
+                number, (seconds, image) = next(frames, (None, (0.0, None)))
+            if number is None:
+                return
+            yield Frame(number, seconds, image)
 
 
 class _Rows:
@@ -204,11 +149,3 @@ class _Rows:
             "start": round(self.times[rows[0]], 3),
             "end": round(self.times[rows[-1]], 3),
         }
-
-
-def _chunks(
-    frames: Iterable[tuple[float, np.ndarray]], size: int
-) -> Iterator[list[tuple[float, np.ndarray]]]:
-    frames = iter(frames)
-    while chunk := list(islice(frames, size)):
-        yield chunk

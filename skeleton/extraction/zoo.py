@@ -5,7 +5,6 @@ A checkpoint is a path or a URL; a fetched file stays in torch's cache, where MM
 """
 
 import difflib
-import hashlib
 import importlib.util
 import io
 import sys
@@ -102,12 +101,6 @@ def fetch_weights(wanted: Mapping[str, str]) -> dict[str, Path]:
             f"expected to fetch the weights, found no way to ({reason}); bring {files}, then pass {keys}"
         )
     return found
-
-
-def sha256(path: str | Path) -> str:
-    """The hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

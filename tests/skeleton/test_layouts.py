@@ -1,15 +1,21 @@
 """Layouts: tables that agree with themselves, conversion by name, and the order of real files."""
 
+import importlib.util
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from skeleton.errors import LayoutError
+from skeleton.layout_tables import ALIASES
 from skeleton.layouts import LAYOUTS, LIMBS, convert, get_layout, unfillable
 from skeleton.record import Skeleton
 
 SIZES = {"coco17": 17, "h36m17": 17, "kinect20": 20, "penn13": 13, "smpl22": 22}
+SIZES |= {"ntu25": 25, "openpose18": 18, "openpose25": 25, "halpe26": 26, "wholebody133": 133}
+MMPOSE = {"coco17": "coco.py", "openpose18": "coco_openpose.py", "halpe26": "halpe26.py", "wholebody133": "coco_wholebody.py"}
 
 
 def body(layout: str, frames: int = 3) -> Skeleton:
@@ -37,7 +43,7 @@ def test_tables(name):
     assert (layout.mirror[layout.mirror] == np.arange(SIZES[name])).all()
     for joint, other in zip(layout.joints, layout.mirror, strict=True):
         swapped = joint.replace("left_", "*").replace("right_", "left_").replace("*", "right_")
-        assert layout.joints[other] == swapped
+        assert layout.joints[other] == swapped or joint.startswith("face-")
     for joint, limb in zip(layout.joints, layout.limb_index, strict=True):
         assert joint in layout.limbs[LIMBS[limb]]
         side = joint.split("_")[0]
@@ -55,11 +61,55 @@ def test_published_orders():
     assert (coco.index("nose"), coco.index("left_wrist"), coco.index("right_ankle")) == (0, 9, 16)
     assert coco.sigmas[coco.index("left_hip")] == 0.107
     assert len(coco.sigmas) == 17
-    assert all(LAYOUTS[name].sigmas is None for name in SIZES if name != "coco17")
+    assert {name for name in SIZES if LAYOUTS[name].sigmas} == {"coco17", "halpe26", "wholebody133"}
+    assert set(LAYOUTS) == set(SIZES)
     h36m = get_layout("h36m17")
     assert (h36m.index("right_hip"), h36m.index("left_hip"), h36m.index("right_wrist")) == (1, 4, 16)
     smpl = get_layout("smpl22")
     assert (smpl.index("left_hip"), smpl.index("neck"), smpl.index("right_wrist")) == (1, 12, 21)
+
+
+@pytest.mark.parametrize("name", MMPOSE)
+def test_orders_sides_and_sigmas_of_mmpose(name):
+    """Joint by joint as in the data set's description that mmpose's models carry."""
+    spec = importlib.util.find_spec("mmpose")
+    if spec is None:
+        pytest.skip("mmpose is not installed")
+    folder = Path(spec.submodule_search_locations[0], ".mim", "configs", "_base_", "datasets")
+    info = runpy.run_path(str(folder / MMPOSE[name]))["dataset_info"]
+    layout, ours = get_layout(name), ALIASES.get(name, {})
+    entries = [info["keypoint_info"][index] for index in range(len(info["keypoint_info"]))]
+    assert [ours.get(entry["name"], entry["name"]) for entry in entries] == list(layout.joints)
+    partners = [entry["swap"] or entry["name"] for entry in entries]
+    assert [ours.get(partner, partner) for partner in partners] == [layout.joints[other] for other in layout.mirror]
+    if layout.sigmas:
+        assert list(layout.sigmas) == info["sigmas"]
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("coco17", "coco"), ("openpose18", "openpose"), ("ntu25", "nturgb+d")])
+def test_trees_of_mmaction(name, theirs):
+    """Bones and root as in the graphs on which pyskl and mmaction2 train, so that their weights can be used."""
+    if importlib.util.find_spec("mmaction") is None:
+        pytest.skip("mmaction2 is not installed")
+    from skeleton.openmmlab import prepare
+
+    prepare("mmengine", "mmcv", "mmaction")
+    from mmaction.models.utils.graph import Graph
+
+    graph, layout = Graph(theirs, mode="spatial"), get_layout(name)
+    assert (graph.num_node, graph.center) == (len(layout.joints), layout.index(layout.center))
+    assert set(graph.inward) == {(layout.index(child), layout.index(parent)) for parent, child in layout.bones}
+
+
+def test_orders_of_kinect_and_body25():
+    """Places that the data sets' own descriptions number: NTU RGB+D counts from 1, BODY_25 from 0."""
+    ntu, body = get_layout("ntu25"), get_layout("openpose25")
+    numbers = {"pelvis": 1, "spine": 2, "head": 4, "left_shoulder": 5, "left_hand": 8, "right_hand": 12}
+    numbers |= {"left_foot": 16, "right_foot": 20, "neck": 21, "left_hand_tip": 22, "right_thumb": 25}
+    assert {joint: ntu.index(joint) + 1 for joint in numbers} == numbers
+    numbers = {"neck": 1, "right_wrist": 4, "left_wrist": 7, "pelvis": 8, "right_ankle": 11, "left_ankle": 14}
+    numbers |= {"right_eye": 15, "left_ear": 18, "left_big_toe": 19, "left_heel": 21, "right_heel": 24}
+    assert {joint: body.index(joint) for joint in numbers} == numbers
 
 
 def test_unknown_names_list_the_known():
@@ -111,6 +161,18 @@ def test_averages():
     assert unfillable("penn13", "coco17") == ("left_eye", "right_eye", "left_ear", "right_ear")
     least = np.minimum(coco.confidence[:, :, 11], coco.confidence[:, :, 12])
     np.testing.assert_allclose(h36m.confidence[:, :, 0], least)
+
+
+def test_what_can_be_converted():
+    assert unfillable("openpose25", "coco17") == unfillable("halpe26", "coco17") == unfillable("ntu25", "kinect20") == ()
+    assert unfillable("wholebody133", "ntu25") == unfillable("halpe26", "openpose25") == ()
+    assert unfillable("ntu25", "coco17") == ("left_eye", "right_eye", "left_ear", "right_ear")
+    assert unfillable("coco17", "openpose18") == ()
+    assert "left_foot" in unfillable("coco17", "smpl22") and "left_foot" not in unfillable("openpose25", "smpl22")
+    whole, layout = body("wholebody133"), get_layout("wholebody133")
+    ntu = convert(whole, "ntu25").keypoints[:, :, get_layout("ntu25").index("left_hand")]
+    parts = [whole.keypoints[:, :, layout.index(joint)] for joint in ("left_hand_root", "left_middle_finger1")]
+    np.testing.assert_allclose(ntu, sum(parts) / 2, rtol=1e-5)
 
 
 def test_an_average_is_visible_only_where_all_parts_are():

@@ -10,7 +10,7 @@ import pytest
 
 from skeleton.errors import RecordError, SkeletonError
 from skeleton.layouts import get_layout
-from skeleton.record import Skeleton, append_index, read_index
+from skeleton.record import Skeleton
 
 
 def record(persons: int = 2, frames: int = 4, coordinates: int = 2) -> Skeleton:
@@ -209,17 +209,3 @@ def test_a_file_that_breaks_the_contract_is_named(tmp_path):
     write_npz(path, **{**arrays, "header": np.array(json.dumps({**header, "version": 99}))})
     with pytest.raises(RecordError, match="has format version 99, this code reads 1"):
         Skeleton.load(path)
-
-
-def test_index(tmp_path):
-    assert read_index(tmp_path) == []
-    append_index(tmp_path, {"skeleton": "a.npz"})
-    path = tmp_path / "index.jsonl"
-    with open(path, "ab") as file:
-        file.write(b'{"skeleton": "b.')
-    assert read_index(tmp_path) == [{"skeleton": "a.npz"}]
-    append_index(tmp_path, {"skeleton": "c.npz", "persons": 2})
-    assert read_index(tmp_path) == [{"skeleton": "a.npz"}, {"persons": 2, "skeleton": "c.npz"}]
-    path.write_bytes(b"oops\n" + path.read_bytes())
-    with pytest.raises(RecordError, match=r"index\.jsonl:1: expected a JSON object, found b'oops"):
-        read_index(tmp_path)

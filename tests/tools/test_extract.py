@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from hybrid.modules import extraction
+from hybrid.run_folder import read_jsonl
 from skeleton.errors import ExtractionError
-from skeleton.extraction.detector import Detections
-from skeleton.extraction.pipeline import Extractor, describe
-from skeleton.record import Skeleton, read_index
+from skeleton.extraction.build import describe
+from skeleton.extraction.persons import Detections
+from skeleton.extraction.pipeline import Extractor
+from skeleton.extraction.topdown import TopDown
+from skeleton.record import Skeleton
 from skeleton.video import read_frames, write_video
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,9 +55,10 @@ def built(monkeypatch):
     """Stand-in networks; counts how often they are built."""
     calls = SimpleNamespace(count=0)
 
-    def build(models, settings, device="cpu", batch_size=8):
+    def build(detector, estimator, settings, runtime):
         calls.count += 1
-        return Extractor(detect, Diagonal(), settings, describe(models, settings), batch_size)
+        source = TopDown(detect, Diagonal(), every=settings.every)
+        return Extractor(source, settings, describe(detector, estimator, settings))
 
     monkeypatch.setattr(extraction, "build_extractor", build)
     return calls
@@ -100,7 +104,7 @@ def test_good_videos_are_written_and_bad_ones_set_aside(tool, built, options, vi
     assert set(reasons) == {"text.mp4", "sound.avi"}
     assert "is not a readable video" in reasons["text.mp4"]
     assert "expected a video stream" in reasons["sound.avi"]
-    index = {entry["record"]: (entry["frames"], entry["persons"]) for entry in read_index(output)}
+    index = {entry["record"]: (entry["frames"], entry["persons"]) for entry in read_jsonl(output / "index.jsonl")}
     assert index == {"person.npz": (6, 1), "deep/dark.npz": (4, 0)}
     assert len(list(read_frames(output / "person.overlay.mp4"))) == 6
     shown = capsys.readouterr()
@@ -125,7 +129,7 @@ def test_second_run_does_only_what_is_missing(tool, built, options, videos, tmp_
     assert (output / "deep/dark.overlay.mp4").is_file()
     assert not (output / "failures.jsonl").exists()
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*.npz")} == before
-    assert len(read_index(output)) == 2
+    assert len(read_jsonl(output / "index.jsonl")) == 2
 
 
 def test_record_of_other_settings_is_kept_unless_asked(tool, built, options, videos, tmp_path, capsys):

@@ -1,8 +1,17 @@
 """tools/prepare.py as a user runs it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hybrid.data.sample import read_samples
+from skeleton.record import Skeleton
+from skeleton.video import write_video
+from tests.tools.extraction_models import frames, write_models
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,11 +37,63 @@ def test_makes_a_set_once(tmp_path):
     assert other.stderr.strip().splitlines()[-1].startswith("error: expected set to hold nothing or a set made with")
 
 
+def test_makes_a_set_of_a_folder(tmp_path):
+    (tmp_path / "videos").mkdir()
+    for number, name in enumerate("abcd"):
+        write_video(tmp_path / "videos" / f"{name}.mp4", frames(8, seed=number), fps=8)
+    lines = ["video,label,split", "a.mp4,jump,train", "b.mp4,wave,train", "c.mp4,jump,test", "gone.mp4,wave,test"]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    arguments = ["folder", "videos=videos", "labels=labels.csv", "output=set", *write_models(tmp_path / "models")]
+    done = prepare(*arguments, folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "train: 2 questions about 2 videos (action 2)\nval: 0 questions about 0 videos (no file)" in done.stdout
+    assert "1 lines left out, 1 videos not named, 0 files in two splits" in done.stdout
+    assert "left out: line 5, gone.mp4: expected a video at videos/gone.mp4, found none" in done.stderr
+    assert done.stdout.strip().endswith("reasons in set/failures.jsonl\nset is ready")
+    assert [sample.answer_text for sample in read_samples(tmp_path / "set/train.jsonl")] == ["jump", "wave"]
+    assert json.loads((tmp_path / "set/info.json").read_text())["left_out"] == {"lines": 1, "videos_not_named": 1}
+
+
+def test_exports_records_and_imports_them_again(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("jump/1", "wave/1"):
+        body = Skeleton(
+            keypoints=rng.uniform(5, 40, (1, 6, 17, 2)), confidence=np.ones((1, 6, 17)), visible=np.ones((1, 6, 17), bool),
+            boxes=np.tile(np.float32([0, 0, 45, 45]), (1, 6, 1)), timestamps=np.arange(6) / 10, track_ids=np.arange(1),
+            layout="coco17", frame_size=(48, 64), source={},
+        )  # fmt: skip
+        (tmp_path / "records" / name).parent.mkdir(parents=True)
+        body.save(tmp_path / "records" / f"{name}.npz")
+    (tmp_path / "labels.csv").write_text("video,label\njump/1.mp4,jumping\nwave/1.mp4,waving\n")
+    done = prepare("export", "records=records", "output=all.pkl", "labels=labels.csv", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 records written\nclasses: 0 jumping, 1 waving\nall.pkl is ready" in done.stdout
+    done = prepare("import", "input=all.pkl", "format=pyskl", "fps=10", "output=again", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 records written\nagain is ready" in done.stdout
+    first, again = (Skeleton.load(tmp_path / folder / "wave/1.npz") for folder in ("records", "again"))
+    np.testing.assert_allclose(again.keypoints, first.keypoints, atol=0.1)
+    assert again.source["label"] == 1 and again.timestamps[-1] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("name", "key"), [("marionette", "clips (int, 2500)"), ("folder", "labels (str, required)")])
+def test_every_name_has_its_own_keys(name, key, tmp_path):
+    done = prepare(name, "--help", folder=tmp_path)
+    assert done.returncode == 0 and key in done.stdout and f"usage: prepare.py {name} " in done.stdout
+
+
+def test_help_lists_the_names(tmp_path):
+    done = prepare("--help", folder=tmp_path)
+    assert done.returncode == 0 and all(name in done.stdout for name in ("marionette", "folder", "import", "export"))
+
+
 def test_what_is_wrong_is_said_in_one_line(tmp_path):
     for arguments, message in (
-        (["kinetics"], "error: expected the name of a data set (marionette) first, found kinetics"),
-        ([], "error: expected the name of a data set (marionette) first, found nothing"),
+        (["kinetics"], "error: expected the name of a data set (marionette, folder, import, export) first, found kinetics"),
+        ([], "error: expected the name of a data set (marionette, folder, import, export) first, found nothing"),
         (["marionette", "output=x", "clip=3"], "clips"),
+        (["folder", "videos=.", "labels=x.csv", "output=y"], "error: expected a CSV file at labels=x.csv, found none"),
+        (["folder", "videos=."], "error: expected a value for labels"),
     ):
         done = prepare(*arguments, folder=tmp_path)
         assert done.returncode == 1 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1

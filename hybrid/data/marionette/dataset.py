@@ -24,9 +24,10 @@ from hybrid.data.marionette.scene import Scene, draw_scene
 from hybrid.data.marionette.script import focus_of, is_observable
 from hybrid.data.marionette.splits import SPLITS
 from hybrid.errors import DataError
-from hybrid.run_folder import atomic, write_json, write_jsonl
+from hybrid.run_folder import write_json, write_jsonl
 from skeleton.balance import balance
 from skeleton.events import event_from_json, event_to_json, save_events
+from skeleton.files import atomic
 from skeleton.narration import describe
 from skeleton.questions import TASKS, Question, Subject, build_questions
 from skeleton.record import Skeleton

@@ -1,14 +1,15 @@
 """The streaming pipeline with stand-in networks: rows, persons, what is dropped, what the source says."""
 
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from skeleton.errors import ExtractionError, VideoError
-from skeleton.extraction.detector import Detections
+from skeleton.extraction import pipeline
 from skeleton.extraction.overlay import draw, person_colour, write_overlay
+from skeleton.extraction.persons import Detections
 from skeleton.extraction.pipeline import Extractor, Settings
+from skeleton.extraction.topdown import TopDown
 from skeleton.video import read_frames, write_video
 
 HEIGHT, WIDTH = 96, 160
@@ -31,17 +32,19 @@ class BrightBoxes:
 
 
 class Grid:
-    """Puts 17 joints on a grid in each box; the last one is never sure."""
+    """Puts 17 joints on a grid in each box; the last one is never sure, and none is where it is dark."""
 
     layout = "coco17"
 
     def __call__(self, frames, boxes):
         steps = np.stack([np.linspace(0.1, 0.9, 17), np.linspace(0.9, 0.1, 17)], 1)
         found = []
-        for some in boxes:
+        for frame, some in zip(frames, boxes, strict=True):
             points = some[:, None, :2] + steps * (some[:, None, 2:] - some[:, None, :2])
             confidence = np.full((len(some), 17), 0.8)
             confidence[:, 16] = 0.1
+            middles = ((some[:, :2] + some[:, 2:]) / 2).astype(int)
+            confidence[[frame[y, x, 0] < 100 for x, y in middles]] = 0.0
             found.append((points.astype(np.float32), confidence.astype(np.float32)))
         return found
 
@@ -56,13 +59,15 @@ def frames_of(rows):
 
 
 def extractor(**settings):
-    return Extractor(BrightBoxes(), Grid(), Settings(**settings), {"extractor": "stand-in"}, batch_size=4)
+    settings = Settings(**settings)
+    source = TopDown(BrightBoxes(), Grid(), every=settings.every, window=4)
+    return Extractor(source, settings, {"extractor": "stand-in"})
 
 
 @pytest.fixture
 def clip(tmp_path):
     rows = [[(130, 10 + t), (250, 110 - t)] if 5 <= t < 20 else [] for t in range(25)]
-    rows[22] = [(170, 60)]
+    rows[22] = [(170, 136)]
     write_video(tmp_path / "clip.mp4", frames_of(rows), fps=10)
     return tmp_path / "clip.mp4"
 
@@ -70,7 +75,7 @@ def clip(tmp_path):
 def test_one_row_for_each_frame_and_stable_ids(clip):
     heard = []
     runner = extractor()
-    skeleton = runner.extract(clip, heard.append)
+    skeleton = runner.extract(clip, lambda: heard.append(1))
     assert skeleton.num_frames == 25
     np.testing.assert_allclose(skeleton.timestamps, np.arange(25) / 10, atol=1e-4)
     assert skeleton.track_ids.tolist() == [1, 2]
@@ -79,8 +84,8 @@ def test_one_row_for_each_frame_and_stable_ids(clip):
     expected[:, 5:20] = True
     np.testing.assert_array_equal(present, expected)
     assert skeleton.frame_size == (HEIGHT, WIDTH)
-    assert heard == [4, 4, 4, 4, 4, 4, 1]
-    assert runner.detector.most == 4
+    assert len(heard) == 25
+    assert runner.persons.detector.most == 4
 
 
 def test_threshold_decides_visible_and_stands_in_the_source(clip):
@@ -129,9 +134,12 @@ def test_bad_video(tmp_path):
         extractor().extract(tmp_path / "bad.mp4")
 
 
-def test_layout_without_sigmas_is_refused():
-    with pytest.raises(ExtractionError, match="needs a layout with sigmas, found kinect20"):
-        Extractor(BrightBoxes(), SimpleNamespace(layout="kinect20"), Settings(), {})
+def test_a_picture_that_changes_its_size_is_refused(tmp_path, monkeypatch):
+    write_video(tmp_path / "clip.mp4", frames_of([[]] * 3), fps=10)
+    sizes = [(0.0, np.zeros((96, 160, 3), np.uint8)), (0.1, np.zeros((48, 80, 3), np.uint8))]
+    monkeypatch.setattr(pipeline, "read_frames", lambda *_: iter(sizes))
+    with pytest.raises(ExtractionError, match=r"must have one size, found \(96, 160\) and then \(48, 80\); split it there"):
+        extractor().extract(tmp_path / "clip.mp4")
 
 
 def test_overlay_draws_persons_where_they_are(clip, tmp_path):

@@ -6,21 +6,18 @@ import cv2
 import numpy as np
 import pytest
 
+from skeleton.extraction.build import Network, Runtime, build_extractor
 from skeleton.extraction.estimator import PoseEstimator
-from skeleton.extraction.pipeline import Models, Settings, build_extractor
+from skeleton.extraction.pipeline import Settings
 from skeleton.layouts import get_layout
 
 
 @pytest.fixture(scope="module")
 def extractor(shared):
     folder = shared / "data/weights"
-    models = Models.find(
-        "rtmdet_nano_320-8xb32_coco-person",
-        folder / "rtmdet_nano_coco_person.pth",
-        str(folder / "simplepose_nano.py"),
-        folder / "simplepose_nano_coco17.pth",
-    )
-    return build_extractor(models, Settings(fps=5))
+    detector = Network.find("rtmdet_nano_320-8xb32_coco-person", folder / "rtmdet_nano_coco_person.pth")
+    estimator = Network.find(str(folder / "simplepose_nano.py"), folder / "simplepose_nano_coco17.pth")
+    return build_extractor(detector, estimator, Settings(fps=5), Runtime())
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +57,7 @@ def test_nobody_is_found_in_noise(extractor, tmp_path):
 
 
 def test_oks_with_true_boxes(people, extractor):
-    estimator = extractor.estimator
+    estimator = extractor.persons.estimator
     assert len(people) == 12
     sigmas, found = np.array(get_layout("coco17").sigmas), []
     poses = estimator([image for image, *_ in people], [box for _, box, *_ in people])
@@ -73,7 +70,7 @@ def test_oks_with_true_boxes(people, extractor):
 def test_joints_equal_mmpose(people, extractor):
     from mmpose.apis import inference_topdown
 
-    estimator: PoseEstimator = extractor.estimator
+    estimator: PoseEstimator = extractor.persons.estimator
     poses = estimator([image for image, *_ in people], [box for _, box, *_ in people])
     for (points, scores), (image, box, *_) in zip(poses, people, strict=True):
         expected = inference_topdown(estimator.model, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), box)[

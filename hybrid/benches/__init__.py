@@ -1,0 +1,1 @@
+"""Measurements against peers, each in its own process and in the same run."""
