@@ -29,7 +29,7 @@ TAIL, VAGUENESS, LEFT_BEHIND = 1.5, 1.5, 0.7  # of the place: weight, loss as th
 POSE, POSE_SECONDS = 4.0, 0.3  # weight of IoU and OKS, and in what time it fades
 COLOUR, DIFFERENT = 5.0, 50.0  # weight of colours, and the difference (of 255) from which they are as unlike as can be
 LEAST = -9.0  # score of a pair
-UNSURE_REACH = 2.5  # spreads: an unsure detection farther from both places continues nothing
+SURE_REACH, UNSURE_REACH = 6.0, 2.5  # spreads: a detection farther from both places continues nothing
 # The second look
 CLEAR_VIEWS, CLEAR_JOINTS = 5, 3  # so many frames in a row, so many joints that no body nearer to the camera may cover
 ALIKE, MARGIN = 25.0, 12.0  # greatest difference from the other track's colours, and how much nearer they must be
@@ -155,7 +155,10 @@ class Tracker:
         if found.known.any():
             difference = _difference(found.colours[:, None], found.known[:, None], tracks)
             score += COLOUR * (0.5 - np.minimum(difference, DIFFERENT) / DIFFERENT)
-        return np.where(sure[:, None] | (squared.min(0) <= UNSURE_REACH**2), score, -np.inf)
+        # Of somebody half hidden the joints may lie on the body in front, but then the box does not.
+        by_box = ((middles[0][:, None] - middles[1] - shifts[:, None]) ** 2).sum(-1) / (spread * tracks.size) ** 2
+        near = np.minimum(squared, by_box).min(0) <= SURE_REACH**2
+        return np.where(np.where(sure[:, None], near, squared.min(0) <= UNSURE_REACH**2), score, -np.inf)
 
     def _agreement(self, tracks: _Tracks, shifts: np.ndarray, found: _Found) -> np.ndarray:
         """The mean of IoU and OKS for each of the `shifts` [2, M, 2] that tracks may have made, [2, N, M]."""
