@@ -83,7 +83,7 @@ class ExtractConfig:
     device: str = field("auto, cpu, cuda or cuda:N", "auto")
     devices: int = field("devices that share the videos", 1)
     half: bool = field("half precision; on a GPU", False)
-    compile: bool = field("torch.compile for the networks; pays for many videos", False)
+    compile: bool = field("torch.compile for an MMPose network of the usual kind; pays for many videos", False)
     detector: DetectorConfig = field("finds persons", DetectorConfig)
     estimator: EstimatorConfig = field("finds joints", EstimatorConfig)
     tracker: TrackerConfig = field("links persons over time", TrackerConfig)

@@ -8,6 +8,7 @@ by name.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -20,6 +21,9 @@ from skeleton.extraction.zoo import load_config, quiet_loading, require_weights
 from skeleton.layout_tables import ALIASES
 from skeleton.layouts import LAYOUTS
 from skeleton.openmmlab import prepare
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 _USUAL_STEPS = ["LoadImage", "GetBBoxCenterScale", "TopdownAffine", "PackPoseInputs"]
 
@@ -38,24 +42,17 @@ class PoseEstimator:
     ):
         """ExtractionError for weights of another model, one that is not top-down, or joints of no layout."""
         prepare("mmengine", "mmcv", "mmpose")
-        from mmpose.apis import init_model
-
         settings = load_config(config)
         kind = str(settings.get("model", {}).get("type", ""))
         if not kind.endswith("TopdownPoseEstimator"):
             raise ExtractionError(
                 f"pose config {config.name} must be a TopdownPoseEstimator, found {kind or 'none'}"
             )
-        with quiet_loading():
-            self.model = model = init_model(settings, str(checkpoint), device=str(device))
-        require_weights(model, checkpoint, config)
-        by_index = model.dataset_meta["keypoint_id2name"]
-        names = [by_index[index] for index in range(len(by_index))]
-        self.layout, self._order = match_layout(names, config.name)
-        self._joints, self._batch_size = len(names), batch_size
+        self.model, self.layout, self._order = open_model(settings, config, checkpoint, device)
+        self._joints, self._batch_size = len(self.model.dataset_meta["keypoint_id2name"]), batch_size
         steps = list(settings.test_dataloader.dataset.pipeline)
-        usual = is_usual(model, steps)
-        self._run = Fast(model, steps, half, compile) if usual else MMPosePipeline(model, steps)
+        usual = is_usual(self.model, steps)
+        self._run = Fast(self.model, steps, half, compile) if usual else MMPosePipeline(self.model, steps)
 
     @torch.inference_mode()
     def __call__(
@@ -77,6 +74,22 @@ class PoseEstimator:
             points[part], scores[part] = found[:, self._order], confidence[:, self._order]
         ends = np.cumsum([len(found) for found in boxes])[:-1]
         return list(zip(np.split(points, ends), np.split(np.clip(scores, 0, 1), ends), strict=True))
+
+
+def open_model(
+    settings: "Config", config: Path, checkpoint: Path, device: str | torch.device
+) -> tuple[nn.Module, str, list[int]]:
+    """An MMPose model with its weights, the layout that it fills, and where the layout's joints stand among its own.
+
+    settings: what the file `config` holds. ExtractionError for weights of another model or joints of no layout.
+    """
+    from mmpose.apis import init_model
+
+    with quiet_loading():
+        model = init_model(settings, str(checkpoint), device=str(device))
+    require_weights(model, checkpoint, config)
+    by_index = model.dataset_meta["keypoint_id2name"]
+    return model, *match_layout([by_index[index] for index in range(len(by_index))], config.name)
 
 
 class MMPosePipeline:

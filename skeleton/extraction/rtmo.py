@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from skeleton.errors import ExtractionError
-from skeleton.extraction.estimator import match_layout
+from skeleton.extraction.estimator import open_model
 from skeleton.extraction.persons import Persons
 from skeleton.extraction.streaming import Frame, Stages, blocks
-from skeleton.extraction.zoo import load_config, quiet_loading, require_weights
+from skeleton.extraction.zoo import load_config
 from skeleton.openmmlab import prepare
 
 _HEADS = ("RTMOHead", "YOLOXPoseHead")
@@ -42,7 +42,6 @@ class BottomUp:
         """
         prepare("mmengine", "mmcv", "mmpose")
         from mmengine.dataset import Compose
-        from mmpose.apis import init_model
 
         settings = load_config(config)
         network = settings.get("model", {})
@@ -52,11 +51,7 @@ class BottomUp:
                 f"one-stage config {config.name} must be a BottomupPoseEstimator with {' or '.join(_HEADS)}, found "
                 f"{kind or 'none'} with {head or 'no head'}; take an rtmo config"
             )
-        with quiet_loading():
-            self.model = init_model(settings, str(checkpoint), device=str(device))
-        require_weights(self.model, checkpoint, config)
-        by_index = self.model.dataset_meta["keypoint_id2name"]
-        self.layout, self._order = match_layout([by_index[index] for index in range(len(by_index))], config.name)
+        self.model, self.layout, self._order = open_model(settings, config, checkpoint, device)
         self.score, self._batch_size, self.stages = score, batch_size, stages or Stages()
         self._pipeline = Compose(settings.test_dataloader.dataset.pipeline)
         if half:

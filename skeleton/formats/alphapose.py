@@ -6,15 +6,14 @@ file's score is no probability (it may exceed 1), so a person's score is the mea
 Halpe's 136 joints the first 26, those of the body, are read.
 """
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from skeleton.errors import FormatError
-from skeleton.formats.common import CONFIDENCE_THRESHOLD, choose_layout, frame_numbers, read_json, rows_of, triples
-from skeleton.formats.frames import Found, StoredFrames, identity_of, stack, to_skeleton
-from skeleton.record import Skeleton
+from skeleton.formats.common import choose_layout, frame_numbers, read_json, rows_of, triples
+from skeleton.formats.frames import Found, StoredFrames, identity_of, read_stored, stack
 
 _KIND = "AlphaPose's list of results"
 _LAYOUTS = {17: "coco17", 26: "halpe26", 133: "wholebody133"}
@@ -71,20 +70,4 @@ def corners(box: object, place: str) -> np.ndarray | None:
     return np.array([x, y, x + width, y + height])
 
 
-def read_alphapose(
-    path: str | Path,
-    fps: float | None = None,
-    frame_size: Sequence[int] | None = None,
-    layout: str | None = None,
-    confidence_threshold: float = CONFIDENCE_THRESHOLD,
-    first_frame: int = 0,
-    frames: int | None = None,
-    max_persons: int = 32,
-) -> Skeleton:
-    """The record of an AlphaPose file; options as in `alphapose_frames` and `frames.to_skeleton`.
-
-    fps and frame_size (height, width) must be given: the file holds neither. Raises FormatError.
-    """
-    stored = alphapose_frames(path, layout, first_frame, frames)
-    source = {"file": Path(path).resolve().name, "format": "alphapose"}
-    return to_skeleton(stored, source, fps, frame_size, confidence_threshold, max_persons)
+read_alphapose = partial(read_stored, "alphapose", alphapose_frames)

@@ -5,8 +5,9 @@ by our tracker (AlphaPose without tracking writes 0 for everybody, OpenPose -1).
 was left out, stands in the record's source.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -164,6 +165,27 @@ def to_skeleton(
             "dropped_persons": [_dropped(one, reasons[one], rows[one], fps) for one in sorted(reasons)],
         },
     )
+
+
+def read_stored(
+    format: str,
+    frames_of: Callable[..., StoredFrames],
+    path: str | Path,
+    fps: float | None = None,
+    frame_size: Sequence[int] | None = None,
+    layout: str | None = None,
+    confidence_threshold: float = CONFIDENCE_THRESHOLD,
+    first_frame: int = 0,
+    frames: int | None = None,
+    max_persons: int = 32,
+) -> Skeleton:
+    """The record of one clip, whose frames `frames_of` reads from `path`; the other options as in `to_skeleton`.
+
+    fps and frame_size (height, width) must be given: these formats hold neither. Raises FormatError.
+    """
+    stored = frames_of(path, layout, first_frame, frames)
+    source = {"file": Path(path).resolve().name, "format": format}
+    return to_skeleton(stored, source, fps, frame_size, confidence_threshold, max_persons)
 
 
 def _dropped(identity: int, reason: str, rows: list[tuple[int, int]], fps: float) -> dict:

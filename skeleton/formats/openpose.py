@@ -4,15 +4,14 @@ The number in the name is the frame's; it counts from 0 in a video. OpenPose wri
 missing one is a gap: a row where nobody is visible. Hands and face are not read.
 """
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from skeleton.errors import FormatError
-from skeleton.formats.common import CONFIDENCE_THRESHOLD, choose_layout, frame_numbers, read_json, rows_of, triples
-from skeleton.formats.frames import Found, StoredFrames, identity_of, stack, to_skeleton
-from skeleton.record import Skeleton
+from skeleton.formats.common import choose_layout, frame_numbers, read_json, rows_of, triples
+from skeleton.formats.frames import Found, StoredFrames, identity_of, read_stored, stack
 
 SUFFIX = "_keypoints.json"
 _LAYOUTS = {18: "openpose18", 25: "openpose25"}
@@ -69,20 +68,4 @@ def _people(file: Path) -> list[Found]:
     return result
 
 
-def read_openpose(
-    path: str | Path,
-    fps: float | None = None,
-    frame_size: Sequence[int] | None = None,
-    layout: str | None = None,
-    confidence_threshold: float = CONFIDENCE_THRESHOLD,
-    first_frame: int = 0,
-    frames: int | None = None,
-    max_persons: int = 32,
-) -> Skeleton:
-    """The record of an OpenPose folder; options as in `openpose_frames` and `frames.to_skeleton`.
-
-    fps and frame_size (height, width) must be given: the files hold neither. Raises FormatError.
-    """
-    stored = openpose_frames(path, layout, first_frame, frames)
-    source = {"file": Path(path).resolve().name, "format": "openpose"}
-    return to_skeleton(stored, source, fps, frame_size, confidence_threshold, max_persons)
+read_openpose = partial(read_stored, "openpose", openpose_frames)

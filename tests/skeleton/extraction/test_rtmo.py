@@ -114,7 +114,7 @@ def test_half_precision_stays_near(source, files, frames):
     halved = BottomUp(*files, half=True)([frames[0].image])[0]
     whole = source([frames[0].image])[0]
     np.testing.assert_allclose(halved.scores[:3], whole.scores[:3], atol=0.05)
-    np.testing.assert_allclose(halved.keypoints[0], whole.keypoints[0], atol=3)
+    np.testing.assert_allclose(halved.keypoints[0], whole.keypoints[0], atol=2)
     assert not np.array_equal(halved.keypoints[0], whole.keypoints[0])
     assert halved.keypoints.dtype == halved.boxes.dtype == np.float32
 

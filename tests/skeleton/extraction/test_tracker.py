@@ -176,10 +176,11 @@ def test_a_walker_hidden_behind_another_keeps_the_id(fps, hidden_seconds):
     assert {row[1] for row in ids} == {2, None}
 
 
-def test_whoever_stops_while_hidden_and_goes_on_keeps_the_id():
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_whoever_stops_or_turns_back_while_hidden_keeps_the_id(goes_on):
     places = []
     for t in range(120):
-        x = 100 + 4 * min(t, 40) + 4 * max(t - 65, 0)
+        x = 100 + 4 * min(t, 40) + (4 if goes_on else -4) * max(t - 65, 0)
         places.append([(260, 50), None if 40 <= t < 72 else (x, 50)])  # seen again a third of a box beside the other
     ids = walk(Tracker(SIGMAS), places)
     assert {row[1] for row in ids} == {2, None}
@@ -238,8 +239,8 @@ def test_rendered_crossings_keep_their_identities():
     from hybrid.benches.tracking import draw_crossing, identities, pictures, track
 
     total = {"agreed": 0, "true": 0, "found": 0}
-    for number in range(4, 9):
+    for number in range(6):
         crossing = draw_crossing(0, number)
         found = identities(crossing, track(crossing, Tracker(SIGMAS).update, pictures(crossing)))
         total = {key: value + found[key] for key, value in total.items()}
-    assert 2 * total["agreed"] / (total["true"] + total["found"]) >= 0.92  # all of the bench: 0.97
+    assert 2 * total["agreed"] / (total["true"] + total["found"]) >= 0.95
