@@ -40,6 +40,9 @@ class EstimatorConfig:
         "its weights, a path or a URL (.onnx runs in onnxruntime); of transformers a hub name or folder",
         f"{_ZOO}/rtmposev1/rtmpose-m_simcc-body7_pt-body7_420e-256x192-e48f03d0_20230504.pth",
     )
+    rate: float | None = field(
+        "joints are estimated so many times a second at least, and interpolated between; null: in every frame", 24.0
+    )
     threshold: float = field("confidence from which a joint is visible", 0.3)
     batch_size: int = field("crops in one forward pass", 8)
 
@@ -116,6 +119,8 @@ class ExtractConfig:
         ):
             if value < 1:
                 raise ConfigError(f"{key} must be at least 1, found {value}; give a count")
+        if self.estimator.rate is not None and not self.estimator.rate > 0:
+            raise ConfigError(f"estimator.rate must be positive or null, found {self.estimator.rate}; give estimates a second")
         if self.stored.path is not None and self.fps is not None:
             raise ConfigError(f"stored.path has persons for every frame, found fps={self.fps} as well; drop fps")
         cutoff = self.smoothing.min_cutoff
@@ -130,6 +135,7 @@ class ExtractConfig:
         return Settings(
             fps=self.fps,
             every=self.detector.every,
+            rate=self.estimator.rate,
             detector_score=self.detector.score,
             start_score=self.detector.start_score,
             confidence_threshold=self.estimator.threshold,

@@ -30,6 +30,7 @@ SCHEMAS = {  # where each tool's keys stand; imported when asked for, because on
     "prepare export": ("hybrid.config_folder", "ExportConfig"),
     "summarize": ("hybrid.summary", "SummaryConfig"),
     "bench extract": ("hybrid.benches.extraction", "ExtractBench"),
+    "bench memory": ("hybrid.benches.memory", "MemoryBench"),
     "bench tracking": ("hybrid.benches.tracking", "TrackBench"),
 }
 # The mllm files have a test of their own, tests/hybrid/test_mllm.py.

@@ -1,6 +1,7 @@
 """Measure: python tools/bench.py NAME output=FILE.json [key=value ...]
 
   extract    extraction against MMPoseInferencer: video=FILE weights=DIR output=FILE.json
+  memory     peak memory against length:         video=FILE weights=DIR output=FILE.json
   tracking   identities on rendered crossings:    output=FILE.json
 
 `python tools/bench.py NAME --help` lists the keys. The figures are printed and written as JSON with the command,
@@ -12,15 +13,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hybrid.benches import extraction, tracking
+from hybrid.benches import extraction, memory, tracking
 from hybrid.benches.extraction import ExtractBench
+from hybrid.benches.memory import MemoryBench
 from hybrid.benches.tracking import TrackBench
 from hybrid.config import load_config
 from hybrid.errors import ConfigError, HybridError
 from hybrid.run_folder import environment, write_json
 from skeleton.errors import SkeletonError
 
-BENCHES = {"extract": (ExtractBench, extraction.measure), "tracking": (TrackBench, tracking.measure)}
+BENCHES = {
+    "extract": (ExtractBench, extraction.measure),
+    "memory": (MemoryBench, memory.measure),
+    "tracking": (TrackBench, tracking.measure),
+}
 
 
 def main(arguments: list[str]) -> None:

@@ -5,26 +5,23 @@ runs over the first frames to warm up, and is then timed from the file to the la
 median of `repeats`.
 """
 
-import multiprocessing
-import os
-import resource
 import statistics
-import time
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from hybrid.benches.runs import alone, ours, theirs
 from hybrid.config import field
 from hybrid.errors import ConfigError
+from skeleton.extraction.pipeline import Settings
+from skeleton.extraction.places import matched
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 
-WARM_UP = 8  # frames
-DETECTOR, ESTIMATOR = "rtmdet_nano_320-8xb32_coco-person", "simplepose_nano"
+SAME = 0.99  # IoU from which two boxes are one detection
 
 
 @dataclass
@@ -36,6 +33,7 @@ class ExtractBench:
     output: str = field("file for the figures")
     backend: str = field("onnx or torch", "onnx")
     every: int = field("frames from one detection to the next in our default", 4)
+    rate: float = field("estimates of joints a second at least in our default", 24.0)
     repeats: int = field("runs of each, by turns", 3)
 
     def check(self) -> None:
@@ -50,28 +48,32 @@ def measure(config: ExtractBench) -> dict[str, Any]:
     for key, place in (("video", config.video), ("weights", config.weights)):
         if not Path(place).exists():
             raise ConfigError(f"expected {key} at {place}, found nothing; check the path")
-    ours, each, theirs = [], [], []
+    files = (config.video, config.weights)
+    default, each, mmpose = [], [], []
     for _ in range(config.repeats):
-        theirs.append(_alone(_theirs, config))
-        ours.append(_alone(_ours, config, config.every))
-        each.append(_alone(_ours, config, 1))
-    pace, pace_each, pace_theirs = (statistics.median(run["frames_per_second"] for run in runs) for runs in (ours, each, theirs))
-    middle = sorted(ours, key=lambda run: run["frames_per_second"])[len(ours) // 2]
+        mmpose.append(alone(theirs, *files))
+        default.append(alone(ours, *files, config.backend, Settings(every=config.every, rate=config.rate)))
+        each.append(alone(ours, *files, config.backend, Settings()))
+    pace, pace_each, pace_mmpose = (
+        statistics.median(run["frames_per_second"] for run in runs) for runs in (default, each, mmpose)
+    )
+    middle = sorted(default, key=lambda run: run["frames_per_second"])[len(default) // 2]
     return {
-        "speedup": pace / pace_theirs,
-        "speedup_every_frame": pace_each / pace_theirs,
-        "mean_oks": mean_oks(each[0]["record"], ours[0]["record"]),
+        "speedup": pace / pace_mmpose,
+        "speedup_every_frame": pace_each / pace_mmpose,
+        "mean_oks": mean_oks(each[0]["record"], default[0]["record"]),
+        "same_as_mmpose": compare(each[0]["record"], mmpose[0]["persons"]),
         "frames_per_second": pace,
-        "frames_per_second_mmpose": pace_theirs,
+        "frames_per_second_mmpose": pace_mmpose,
         "crops_per_second": middle["crops"] / middle["seconds"],
         "peak_memory_mb": middle["peak_memory_mb"],
-        "peak_memory_mb_mmpose": statistics.median(run["peak_memory_mb"] for run in theirs),
+        "peak_memory_mb_mmpose": statistics.median(run["peak_memory_mb"] for run in mmpose),
         "stages": middle["stages"],
         "detections_per_frame": middle["detections"] / middle["frames"],
         "frames": middle["frames"],
         "runs": {
             name: [run["frames_per_second"] for run in runs]
-            for name, runs in (("ours", ours), ("ours_every_frame", each), ("mmpose", theirs))
+            for name, runs in (("ours", default), ("ours_every_frame", each), ("mmpose", mmpose))
         },
     }
 
@@ -96,80 +98,23 @@ def mean_oks(reference: Skeleton, found: Skeleton) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def _alone(work: Any, *arguments: Any) -> dict[str, Any]:
-    """Runs `work` in a new process. Only ours is told that idle threads must not spin, as our tools do."""
-    policy = os.environ.pop("OMP_WAIT_POLICY", None)
-    if work is _ours:
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    try:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            return pool.apply(work, arguments)
-    finally:
-        os.environ.pop("OMP_WAIT_POLICY", None)
-        if policy is not None:
-            os.environ["OMP_WAIT_POLICY"] = policy
+def compare(record: Skeleton, frames: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Our joints against MMPose's: boxes [N, 4] and keypoints [N, V, 2] of each frame, of every person whom both detected.
 
-
-def _ours(config: ExtractBench, every: int) -> dict[str, Any]:
-    from skeleton.extraction.build import Network, Runtime, build_extractor
-    from skeleton.extraction.pipeline import Settings
-    from skeleton.video import read_frames, write_video
-
-    folder = Path(config.weights)
-    if config.backend == "onnx":
-        detector = Network(folder / "onnx/rtmdet_nano_coco_person_320.onnx", family="rtmdet", size=320)
-        estimator = Network(folder / f"onnx/{ESTIMATOR}_coco17.onnx")
-    else:
-        detector = Network.find(DETECTOR, folder / "rtmdet_nano_coco_person.pth")
-        estimator = Network.find(str(folder / f"{ESTIMATOR}.py"), folder / f"{ESTIMATOR}_coco17.pth")
-    extractor = build_extractor(detector, estimator, Settings(every=every), Runtime())
-    warm_up = Path(config.output).with_suffix(".warmup.mp4")
-    write_video(warm_up, (image for _, image in islice(read_frames(config.video), WARM_UP)), fps=25)
-    extractor.extract(warm_up)
-    warm_up.unlink()
-    extractor.stages.seconds.clear()
-    extractor.stages.counts.clear()
-    begin = time.perf_counter()
-    record = extractor.extract(config.video)
-    seconds = time.perf_counter() - begin
-    counts = extractor.stages.counts
+    Persons are those of theirs whose box we have too (IoU of SAME): they take every box from 0.3 on, we begin a person at
+    `start_score`. A joint's distance is the larger of x and y, in pixels.
+    """
+    apart, persons = [], 0
+    for t, (boxes, keypoints) in enumerate(frames):
+        rows, columns = matched(boxes, record.boxes[:, t], SAME)
+        persons += len(boxes)
+        apart += [*np.abs(keypoints[rows] - record.keypoints[columns, t]).max(-1)]
+    joints = np.concatenate(apart) if apart else np.zeros(0)
     return {
-        "record": record,
-        "frames": record.num_frames,
-        "crops": counts["estimate"],
-        "detections": counts["detect"],
-        "stages": {name: round(value, 3) for name, value in extractor.stages.seconds.items()},
-        **_cost(record.num_frames, seconds),
+        "persons_mmpose": persons,
+        "persons_in_both": len(apart),
+        "joints": len(joints),
+        "joints_beyond_half_a_pixel": int((joints > 0.5).sum()),
+        "pixels_apart_median": float(np.median(joints)) if len(joints) else float("nan"),
+        "pixels_apart_max": float(joints.max()) if len(joints) else float("nan"),
     }
-
-
-def _theirs(config: ExtractBench) -> dict[str, Any]:
-    from skeleton.openmmlab import prepare
-
-    prepare("mmdet", "mmpose")
-    from mmpose.apis import MMPoseInferencer
-
-    from skeleton.extraction.zoo import find_config, load_config, quiet_loading
-    from skeleton.video import read_frames
-
-    folder = Path(config.weights)
-    with quiet_loading():
-        inferencer = MMPoseInferencer(
-            pose2d=load_config(folder / f"{ESTIMATOR}.py"),
-            pose2d_weights=str(folder / f"{ESTIMATOR}_coco17.pth"),
-            det_model=str(find_config(DETECTOR)),
-            det_weights=str(folder / "rtmdet_nano_coco_person.pth"),
-            det_cat_ids=[0],
-            device="cpu",
-        )
-        for _, image in islice(read_frames(config.video), WARM_UP):
-            next(inferencer(image[..., ::-1].copy()))
-        begin = time.perf_counter()
-        frames = sum(1 for _ in inferencer(config.video))
-        seconds = time.perf_counter() - begin
-    return {"frames": frames, **_cost(frames, seconds)}
-
-
-def _cost(frames: int, seconds: float) -> dict[str, float]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "frames_per_second": frames / seconds, "peak_memory_mb": round(peak, 1)}

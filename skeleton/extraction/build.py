@@ -93,6 +93,7 @@ def build_source(detector: Network | None, estimator: Network, settings: Setting
         build_detector(detector, settings.detector_score, runtime),
         build_estimator(estimator, runtime),
         every=settings.every,
+        rate=settings.rate,
         start_score=settings.start_score,
         patience_seconds=settings.patience_seconds,
         threshold=settings.confidence_threshold,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from skeleton.errors import ExtractionError
 from skeleton.extraction.codecs import Crops, decode_heatmaps, decode_simcc
+from skeleton.extraction.cores import Cores
 from skeleton.extraction.zoo import load_config, quiet_loading, require_weights
 from skeleton.layout_tables import ALIASES
 from skeleton.layouts import LAYOUTS
@@ -50,11 +51,11 @@ class PoseEstimator:
             )
         self.model, self.layout, self._order = open_model(settings, config, checkpoint, device)
         self._joints, self._batch_size = len(self.model.dataset_meta["keypoint_id2name"]), batch_size
+        self._cores = Cores(device)
         steps = list(settings.test_dataloader.dataset.pipeline)
         usual = is_usual(self.model, steps)
         self._run = Fast(self.model, steps, half, compile) if usual else MMPosePipeline(self.model, steps)
 
-    @torch.inference_mode()
     def __call__(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -63,15 +64,18 @@ class PoseEstimator:
         every = np.concatenate([*boxes, np.zeros((0, 4), np.float32)]).astype(np.float32)
         points = np.zeros((len(owner), len(self._order), 2), np.float32)
         scores = np.zeros((len(owner), len(self._order)), np.float32)
-        for begin in range(0, len(owner), self._batch_size):
-            part = slice(begin, begin + self._batch_size)
-            found, confidence = self._run([images[index] for index in owner[part]], every[part])
+
+        def look(part: slice) -> None:
+            with torch.inference_mode():
+                found, confidence = self._run([images[index] for index in owner[part]], every[part])
             if found.shape[1] != self._joints:
                 raise ExtractionError(
                     f"the pose model must give its dataset's {self._joints} joints, found {found.shape[1]}; "
                     "drop output_keypoint_indices from the config or correct its dataset metainfo"
                 )
             points[part], scores[part] = found[:, self._order], confidence[:, self._order]
+
+        self._cores.each(look, self._cores.split(len(owner), self._batch_size))
         ends = np.cumsum([len(found) for found in boxes])[:-1]
         return list(zip(np.split(points, ends), np.split(np.clip(scores, 0, 1), ends), strict=True))
 
@@ -83,11 +87,13 @@ def open_model(
 
     settings: what the file `config` holds. ExtractionError for weights of another model or joints of no layout.
     """
+    from mmcv.cnn import fuse_conv_bn
     from mmpose.apis import init_model
 
     with quiet_loading():
         model = init_model(settings, str(checkpoint), device=str(device))
     require_weights(model, checkpoint, config)
+    model = fuse_conv_bn(model).to(memory_format=torch.channels_last)
     by_index = model.dataset_meta["keypoint_id2name"]
     return model, *match_layout([by_index[index] for index in range(len(by_index))], config.name)
 

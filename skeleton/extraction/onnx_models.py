@@ -6,10 +6,8 @@ HRNet, ViTPose) or SimCC vectors (RTMPose). On a CPU each core has its own sessi
 is faster than splitting each small convolution over the cores.
 """
 
-import os
 import queue
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +16,7 @@ import numpy as np
 
 from skeleton.errors import ExtractionError
 from skeleton.extraction.codecs import Crops, decode_heatmaps, decode_simcc
+from skeleton.extraction.cores import Cores
 from skeleton.extraction.persons import Detections, suppress
 from skeleton.layouts import LAYOUTS
 
@@ -31,17 +30,8 @@ FAMILIES = {
     "rtmdet": ((103.53, 116.28, 123.675), (57.375, 57.12, 58.395)),
     "yolox": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
-# What each of the 256 values of red, green and blue becomes (ImageNet's mean and deviation): [256, 1, 3].
-_NORMALISED = (
-    (np.arange(256, dtype=np.float32)[:, None] - np.array([123.675, 116.28, 103.53], np.float32))
-    / np.array([58.395, 57.12, 57.375], np.float32)
-)[:, None]
+_IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # the same for red, green and blue
 _PERSON = 0  # the class person of COCO
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_session(path: Path, device: str, threads: int) -> "InferenceSession":
@@ -69,16 +59,24 @@ def open_session(path: Path, device: str, threads: int) -> "InferenceSession":
         raise ExtractionError(f"{path} is not an ONNX model that onnxruntime can read ({reason}); export it again") from error
 
 
+def planes(image: np.ndarray, mean: Sequence[float], deviation: Sequence[float]) -> np.ndarray:
+    """An image uint8 [H, W, 3] -> float32 [1, 3, H, W], less the mean and over the deviation of each colour."""
+    result = np.empty((1, 3, *image.shape[:2]), np.float32)
+    for plane, colour, middle, width in zip(result[0], cv2.split(image), mean, deviation, strict=True):
+        np.subtract(colour, np.float32(middle), out=plane)
+        plane /= np.float32(width)
+    return result
+
+
 class Sessions:
     """A model opened once for each core (on a GPU once), so that each takes a piece of work at a time."""
 
     def __init__(self, path: Path, device: str):
         self.on_cpu = str(device) == "cpu"
-        count = cores() if self.on_cpu else 1
+        self._cores = Cores(device)
         self._free: queue.SimpleQueue = queue.SimpleQueue()
-        for _ in range(count):
+        for _ in range(self._cores.count):
             self._free.put(open_session(path, device, 1 if self.on_cpu else 0))
-        self._pool = ThreadPoolExecutor(count)
         first = self._free.get()
         self.inputs, self.outputs = first.get_inputs(), first.get_outputs()
         self._free.put(first)
@@ -93,7 +91,7 @@ class Sessions:
             finally:
                 self._free.put(session)
 
-        return list(self._pool.map(one, pieces))
+        return self._cores.each(one, pieces)
 
 
 class OnnxDetector:
@@ -111,8 +109,7 @@ class OnnxDetector:
         if len(fixed) < 2 and size is None:
             raise ExtractionError(f"{path.name} leaves its input size open; pass detector.size=320 or what it was trained with")
         self._size = (fixed[1], fixed[0]) if len(fixed) == 2 else (size, size)
-        mean, deviation = FAMILIES[family]
-        self._mean, self._scale = np.array(mean, np.float32), 1 / np.array(deviation, np.float32)
+        self._family = FAMILIES[family]
         self._outputs = [output.name for output in self._sessions.outputs]
         self._raw = not {"dets", "labels"} <= set(self._outputs)
 
@@ -122,7 +119,7 @@ class OnnxDetector:
         def find(session: "InferenceSession", index: int) -> Detections:
             # One picture at a time: exports with their suppression inside often take no more, whatever they declare.
             picture, scale = self._prepared(images[index])
-            values = dict(zip(self._outputs, session.run(None, {self._input: picture[None]}), strict=True))
+            values = dict(zip(self._outputs, session.run(None, {self._input: picture}), strict=True))
             boxes, scores = self._read_raw(values[self._outputs[0]][0]) if self._raw else self._read(values)
             return self._kept(boxes / np.tile(scale, 2), scores, images[index].shape)
 
@@ -135,8 +132,7 @@ class OnnxDetector:
         inner = int(image.shape[1] * factor + 0.5), int(image.shape[0] * factor + 0.5)
         canvas = np.full((height, width, 3), 114, np.uint8)
         canvas[: inner[1], : inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_LINEAR)[..., ::-1]
-        values = (canvas.astype(np.float32) - self._mean) * self._scale
-        return np.ascontiguousarray(values.transpose(2, 0, 1)), np.array([inner[0] / image.shape[1], inner[1] / image.shape[0]], np.float32)
+        return planes(canvas, *self._family), np.array([inner[0] / image.shape[1], inner[1] / image.shape[0]], np.float32)
 
     def _read(self, values: dict) -> tuple[np.ndarray, np.ndarray]:
         found = values["dets"][0][values["labels"][0] == _PERSON]
@@ -199,8 +195,8 @@ class OnnxEstimator:
 
         def look(session: "InferenceSession", begin: int) -> None:
             end = min(begin + self._step, len(owner))
-            cut = [cv2.LUT(crops.cut(images[owner[k]], k), _NORMALISED) for k in range(begin, end)]
-            outputs = session.run(None, {self._input: np.stack([cv2.split(crop) for crop in cut])})
+            cut = [planes(crops.cut(images[owner[k]], k), *_IMAGENET) for k in range(begin, end)]
+            outputs = session.run(None, {self._input: np.concatenate(cut)})
             points[begin:end], scores[begin:end] = self._decoded(outputs)
 
         self._sessions.each(look, range(0, len(owner), self._step))

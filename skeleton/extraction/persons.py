@@ -33,6 +33,21 @@ class Persons:
         """The chosen persons, by indices or a mask."""
         return Persons(self.boxes[keep], self.scores[keep], self.keypoints[keep], self.confidence[keep])
 
+    def towards(self, other: "Persons", share: float) -> "Persons":
+        """The persons on a straight way to themselves in another frame, `share` of it gone."""
+        return Persons(
+            *(((1 - share) * one + share * two).astype(one.dtype) for one, two in zip(_arrays(self), _arrays(other), strict=True))
+        )
+
+
+def joined(first: Persons, second: Persons) -> Persons:
+    """The persons of both."""
+    return Persons(*(np.concatenate(both) for both in zip(_arrays(first), _arrays(second), strict=True)))
+
+
+def _arrays(persons: Persons) -> tuple[np.ndarray, ...]:
+    return persons.boxes, persons.scores, persons.keypoints, persons.confidence
+
 
 def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes [N, 4] and [M, 4] -> [N, M]."""

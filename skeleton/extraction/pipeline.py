@@ -29,7 +29,8 @@ AHEAD = 16  # frames decoded before they are asked for
 class Settings:
     """What decides a record besides the models; stored in its source.
 
-    fps None takes every frame. every: frames from one detection to the next. detector_score: least score of a box
+    fps None takes every frame. every: frames from one detection to the next. rate: estimates of joints a second at
+    least, None in every frame. detector_score: least score of a box
     that may continue a person; start_score: of one that begins a person. A joint is visible from
     `confidence_threshold` on. A person seen in fewer than `min_rows` frames is dropped, and so are those with the
     fewest visible joints beyond `max_persons`. smoothing: (min_cutoff, beta) of the One-Euro filter, None for none.
@@ -37,6 +38,7 @@ class Settings:
 
     fps: float | None = None
     every: int = 1
+    rate: float | None = None
     detector_score: float = 0.25
     start_score: float = 0.4
     confidence_threshold: float = 0.3

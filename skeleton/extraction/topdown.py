@@ -2,7 +2,10 @@
 
 The detector sees every `every`-th frame. Between two of those a box moves in a straight line from where its person was
 found to where they are found again; where somebody is lost or moves fast, the frame in the middle is detected too, and
-so on, until all agree: a file, unlike a camera, can be read ahead. Joints are estimated in every frame.
+so on, until all agree: a file, unlike a camera, can be read ahead.
+
+Joints are estimated `rate` times a second at least, which is in every frame of most videos. In the frames between, the
+joints of whoever is alike on both sides are on a straight way too, and those of everybody else are estimated.
 
 Detectors flicker and persons do not. Whoever is not found where they just were is looked for there by the estimator
 for a moment longer, and counts as there while the joints are. Boxes that can neither begin nor continue a person
@@ -15,16 +18,13 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
-from skeleton.extraction.persons import Detections, Persons, box_iou, suppress
+from skeleton.extraction.persons import Detections, Persons, joined, oks, oks_sigmas, suppress
+from skeleton.extraction.places import DUPLICATE, Boxes, Memory, agree, between, matched, pairs
 from skeleton.extraction.streaming import Frame, Stages, blocks
 
-DUPLICATE = 0.5  # IoU above which the worse of two boxes is taken for the same person
-FOLLOWED = 0.3  # IoU from which two boxes, at different times, may be one person
-STEADY = 0.85  # IoU from which a box need not be looked for between two detections
-CARRIED_SECONDS = 0.35  # how long somebody who is not found is looked for at the old place
-CARRIED_JOINTS = 0.4  # share of the joints that must be sure for them to count as there
+CARRIED_JOINTS = 0.4  # share of the joints that must be sure for somebody who was not found to count as there
+ALIKE = 0.5  # OKS from which joints are interpolated between two estimates
 
 
 class PersonSource(Protocol):
@@ -54,26 +54,19 @@ class Estimator(Protocol):
         """RGB images uint8 [H, W, 3], boxes [N, 4] in each -> keypoints [N, V, 2] px, confidence [N, V]."""
 
 
-@dataclass(frozen=True)
-class _Boxes:
-    """Where joints are to be estimated: boxes [N, 4], scores [N], carried [N] bool: nobody was found there just now."""
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    carried: np.ndarray
-
-
 @dataclass
 class TopDown:
     """A detector and an estimator.
 
-    every: frames from one detection to the next; window: frames held at a time. A box below `start_score` counts where
-    a person was in the last `patience_seconds`. threshold: confidence of a sure joint.
+    every: frames from one detection to the next; 1 also estimates joints in every frame. rate: estimates a second at
+    least, None for every frame. window: frames held at a time. A box below `start_score` counts where a person was in
+    the last `patience_seconds`. threshold: confidence of a sure joint.
     """
 
     detector: Detector
     estimator: Estimator
     every: int = 1
+    rate: float | None = None
     start_score: float = 0.4
     patience_seconds: float = 2.0
     threshold: float = 0.3
@@ -88,9 +81,11 @@ class TopDown:
     def persons(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Persons]]:
         """Yields each frame with its persons, at most `window + every` frames after it came."""
         found: dict[int, Detections] = {}
-        places: dict[int, _Boxes] = {}
+        places: dict[int, Boxes] = {}
+        known: dict[int, Persons] = {}
         held: list[Frame] = []
-        memory = _Memory(self.start_score, self.patience_seconds)
+        previous: Frame | None = None
+        memory = Memory(self.start_score, self.patience_seconds)
         for block, last in blocks(frames, self.window):
             held += block
             keys = [frame for frame in block if frame.number % self.every == 0]
@@ -106,15 +101,54 @@ class TopDown:
             for frame in ready:
                 if frame.number in found:
                     places[frame.number] = memory.places(frame.seconds, found[frame.number])
-            yield from self._estimate(ready, [_between(frame.number, places) for frame in ready])
-            found, places = {done: found[done]}, {done: places[done]}
+            boxes = {frame.number: _between(frame.number, places) for frame in ready}
+            due = self._due(ready, previous)
+            known.update(self._estimate(due, boxes))
+            known.update(self._fill([frame for frame in ready if frame.number not in known], boxes, known))
+            yield from ((frame, known[frame.number]) for frame in ready)
+            found, places, known = {done: found[done]}, {done: places[done]}, {done: known[done]}
+            previous = ready[-1]
 
-    def _estimate(self, frames: list[Frame], places: list[_Boxes]) -> Iterator[tuple[Frame, Persons]]:
-        with self.stages.timed("estimate", sum(len(one.boxes) for one in places)):
-            poses = self.estimator([frame.image for frame in frames], [one.boxes for one in places])
-        for frame, one, (keypoints, confidence) in zip(frames, places, poses, strict=True):
+    def _due(self, frames: list[Frame], last: Frame | None) -> list[Frame]:
+        """The frames in which joints are estimated: the last, and each after which the next would be too late."""
+        if self.rate is None or self.every == 1:
+            return frames
+        due = []
+        for frame, following in pairwise(frames):
+            if last is None or following.seconds - last.seconds > 1.001 / self.rate:
+                due.append(frame)
+                last = frame
+        return [*due, frames[-1]]
+
+    def _estimate(self, frames: list[Frame], places: dict[int, Boxes]) -> dict[int, Persons]:
+        """The persons in some frames, at their places."""
+        if not frames:
+            return {}
+        boxes = [places[frame.number].boxes for frame in frames]
+        with self.stages.timed("estimate", sum(map(len, boxes))):
+            poses = self.estimator([frame.image for frame in frames], boxes)
+        result = {}
+        for frame, (keypoints, confidence) in zip(frames, poses, strict=True):
+            one = places[frame.number]
             there = ~one.carried | ((confidence >= self.threshold).mean(1) >= CARRIED_JOINTS)
-            yield frame, Persons(one.boxes, one.scores, keypoints, confidence)[there]
+            result[frame.number] = Persons(one.boxes, one.scores, keypoints, confidence)[there]
+        return result
+
+    def _fill(self, frames: list[Frame], places: dict[int, Boxes], known: dict[int, Persons]) -> dict[int, Persons]:
+        """The persons in frames between those of `known`: on their way where they are alike on both sides, else estimated."""
+        sigmas, numbers = oks_sigmas(self.layout), sorted(known)
+        certain: dict[int, Persons] = {}
+        rest: dict[int, Boxes] = {}
+        for frame in frames:
+            begin, end, share = _sides(frame.number, numbers)
+            first, second = known[begin], known[end]
+            rows, columns = pairs(oks(first, second, sigmas, self.threshold), ALIKE)
+            moving, place = first[rows].towards(second[columns], share), places[frame.number]
+            here, there = matched(place.boxes, moving.boxes, DUPLICATE)
+            certain[frame.number] = moving[there]
+            rest[frame.number] = place[np.setdiff1d(np.arange(len(place.boxes)), here)]
+        estimated = self._estimate(frames, rest)
+        return {number: joined(certain[number], persons) for number, persons in estimated.items()}
 
     def _detect(self, frames: Sequence[Frame], found: dict[int, Detections]) -> None:
         with self.stages.timed("detect", len(frames)):
@@ -122,10 +156,10 @@ class TopDown:
                 keep = suppress(one.boxes, one.scores, DUPLICATE)
                 found[frame.number] = Detections(one.boxes[keep], one.scores[keep])
 
-    def _refine(self, held: list[Frame], found: dict[int, Detections]) -> None:
+    def _refine(self, held: Sequence[Frame], found: dict[int, Detections]) -> None:
         """Detects between detections that do not agree, all intervals at once, until they do."""
         by_number = {frame.number: frame for frame in held}
-        open_ends = _neighbours(found)
+        open_ends = list(pairwise(sorted(found)))
         while open_ends:
             middles = [
                 (begin + end) // 2
@@ -133,75 +167,19 @@ class TopDown:
                 if end - begin > 1 and not agree(found[begin], found[end])
             ]
             self._detect([by_number[number] for number in middles], found)
-            open_ends = [pair for pair in _neighbours(found) if set(pair) & set(middles)]
+            open_ends = [pair for pair in pairwise(sorted(found)) if set(pair) & set(middles)]
 
 
-class _Memory:
-    """Who was where at the last detections."""
-
-    def __init__(self, start_score: float, patience_seconds: float):
-        self._start_score, self._patience = start_score, patience_seconds
-        self._boxes, self._scores, self._seen = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0)
-
-    def places(self, seconds: float, found: Detections) -> _Boxes:
-        """The boxes found that are worth the estimator's time, and those of persons who were there a moment ago."""
-        recent = seconds - self._seen <= self._patience
-        boxes, scores, seen = self._boxes[recent], self._scores[recent], self._seen[recent]
-        follows = box_iou(found.boxes, boxes) >= FOLLOWED
-        keep = (found.scores >= self._start_score) | follows.any(1)
-        lost = ~follows[keep].any(0)
-        carried = lost & (seconds - seen <= CARRIED_SECONDS)
-        # Somebody looked for may continue a person, but not begin one.
-        unsure = np.minimum(scores, 0.99 * self._start_score)
-        self._boxes = np.concatenate([found.boxes[keep], boxes[lost]])
-        self._scores = np.concatenate([found.scores[keep], unsure[lost]])
-        self._seen = np.concatenate([np.full(keep.sum(), seconds), seen[lost]])
-        return _Boxes(
-            np.concatenate([found.boxes[keep], boxes[carried]]),
-            np.concatenate([found.scores[keep], unsure[carried]]),
-            np.repeat([False, True], [keep.sum(), carried.sum()]),
-        )
+def _sides(number: int, known: list[int]) -> tuple[int, int, float]:
+    """The numbers next to `number` on both sides among sorted `known`, and how far it is from the first to the second."""
+    index = int(np.searchsorted(known, number))
+    begin, end = known[index - 1], known[index]
+    return begin, end, (number - begin) / (end - begin)
 
 
-def _neighbours(found: dict[int, Detections]) -> list[tuple[int, int]]:
-    return list(pairwise(sorted(found)))
-
-
-def matched(first: np.ndarray, second: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of boxes [N, 4] and [M, 4] that may be one person: the best pairs of an IoU of at least `least`."""
-    overlap = box_iou(first, second)
-    rows, columns = linear_sum_assignment(np.where(overlap >= least, overlap, 0), maximize=True)
-    good = overlap[rows, columns] >= least
-    return rows[good], columns[good]
-
-
-def agree(first: Detections, second: Detections) -> bool:
-    """Whether every person of either frame is found again, nearly unmoved, in the other."""
-    rows, _ = matched(first.boxes, second.boxes, STEADY)
-    return len(rows) == len(first.boxes) == len(second.boxes)
-
-
-def _between(number: int, places: dict[int, _Boxes]) -> _Boxes:
+def _between(number: int, places: dict[int, Boxes]) -> Boxes:
     """Where persons are in a frame: as found there, or on the way between the detections on both sides."""
     if number in places:
         return places[number]
-    numbers = sorted(places)
-    index = int(np.searchsorted(numbers, number))
-    begin, end = numbers[index - 1], numbers[index]
-    share = (number - begin) / (end - begin)
-    first, second = places[begin], places[end]
-    rows, columns = matched(first.boxes, second.boxes, FOLLOWED)
-    # Who is on one side only stands there all the way, and is looked for as those who are not found.
-    alone = [
-        np.setdiff1d(np.flatnonzero(~side.carried), used) for side, used in ((first, rows), (second, columns))
-    ]
-    boxes = np.concatenate(
-        [(1 - share) * first.boxes[rows] + share * second.boxes[columns], first.boxes[alone[0]], second.boxes[alone[1]]]
-    )
-    scores = np.concatenate(
-        [(1 - share) * first.scores[rows] + share * second.scores[columns], first.scores[alone[0]], second.scores[alone[1]]]
-    )
-    carried = np.ones(len(boxes), bool)
-    carried[: len(rows)] = first.carried[rows] & second.carried[columns]
-    keep = suppress(boxes, scores, DUPLICATE)
-    return _Boxes(boxes[keep].astype(np.float32), scores[keep].astype(np.float32), carried[keep])
+    begin, end, share = _sides(number, sorted(places))
+    return between(places[begin], places[end], share)

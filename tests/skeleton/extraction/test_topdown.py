@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from skeleton.extraction.persons import Detections
+from skeleton.extraction.places import agree
 from skeleton.extraction.streaming import Frame
-from skeleton.extraction.topdown import TopDown, agree
+from skeleton.extraction.topdown import TopDown
 
 SIDE = 20
 
@@ -45,8 +46,16 @@ class Corners:
         return np.repeat(boxes[:, None, :2], 17, 1), np.repeat(sure[:, None], 17, 1).astype(np.float32)
 
 
-def run(script, frames, every, window=6, there=None):
-    source = TopDown(Scripted(script), Corners(there or script), every=every, window=window)
+class Shaking(Corners):
+    """Joints that are elsewhere in every second pair of frames, in boxes that stay."""
+
+    def at(self, number, boxes):
+        points, scores = super().at(number, boxes)
+        return points + 15 * (number % 4 > 1), scores
+
+
+def run(script, frames, every, window=6, there=None, rate=None, estimator=Corners):
+    source = TopDown(Scripted(script), estimator(there or script), every=every, rate=rate, window=window)
     stream = (Frame(n, n / 10, np.full((60, 200, 3), n, np.uint8)) for n in range(frames))
     return source, list(source.persons(stream))
 
@@ -106,6 +115,31 @@ def test_fast_movers_are_detected_more_often():
     fast, found = run(lambda n: [(10 + 6 * n, 0.9)], 17, every=8)
     assert len(fast.detector.asked) > len(slow.detector.asked)
     np.testing.assert_allclose([persons.boxes[0, 0] for _, persons in found], 10 + 6 * np.arange(17), atol=1e-3)
+
+
+@pytest.mark.parametrize(("rate", "step"), [(None, 1), (10, 1), (6, 1), (5, 2), (3.3, 3), (1, 5)])
+def test_joints_are_estimated_often_enough_and_stand_on_the_way_between(rate, step):
+    """Ten frames a second; the frames of every fifth detection are always estimated."""
+    source, found = run(lambda n: [(10 + 0.5 * n, 0.9)], 26, every=5, rate=rate)
+    assert source.estimator.looked == len({n for n in range(26) if n % 5 % step == 0})
+    np.testing.assert_allclose([p.keypoints[0, 0, 0] for _, p in found], 10 + 0.5 * np.arange(26), atol=1e-3)
+    np.testing.assert_allclose([p.boxes[0, 0] for _, p in found], 10 + 0.5 * np.arange(26), atol=1e-3)
+
+
+def test_joints_that_moved_are_estimated():
+    source, found = run(lambda n: [(10, 0.9), (100, 0.9)], 17, every=8, rate=5, estimator=Shaking)
+    assert source.estimator.looked == 2 * 17
+    np.testing.assert_allclose([p.keypoints[0, 0, 0] for _, p in found], 10 + 15 * (np.arange(17) % 4 > 1))
+
+
+def test_detection_in_every_frame_is_estimation_in_every_frame():
+    source, _ = run(lambda n: [(10, 0.9)], 12, every=1, rate=1)
+    assert source.estimator.looked == 12
+
+
+def test_who_comes_between_two_estimates_is_estimated():
+    _, found = run(lambda n: [(10, 0.9)] + [(100, 0.9)] * (n >= 5), 17, every=8, rate=2.5)
+    assert [len(persons) for _, persons in found] == [1] * 5 + [2] * 12
 
 
 def test_agreement_is_about_everybody_and_where_they_are():
