@@ -116,27 +116,34 @@ def _unlike(job: Job, source: dict) -> str:
     return f"{job.record} differs in {', '.join(differing)}" if differing else ""
 
 
-def note_failures(output: Path, reasons: dict[Job, str], settled: Iterable[Job]) -> list[dict]:
-    """Brings failures.jsonl up to date and returns the lines of `reasons`; those of
-    `settled`, and of videos that are gone, are taken out.
+def note_failures(output: Path, reasons: dict[Job, str], settled: Iterable[Job]) -> None:
+    """Brings failures.jsonl up to date with `reasons`; the lines of `settled`, and of videos that are gone, are taken out.
 
-    Where the disk is full the file stays as it is, and the lines returned are all that is known.
+    Where the disk is full the file stays as it is.
     """
     path = output / "failures.jsonl"
-    new = [{"video": str(job.video), "reason": reason} for job, reason in reasons.items()]
     try:
         with claimed(path, wait=True):
-            old = read_jsonl(path) if path.is_file() else []
             over = {str(job.video) for job in settled}
-            lines = {line["video"]: line for line in old if line["video"] not in over and Path(line["video"]).exists()}
-            lines |= {line["video"]: line for line in new}
+            lines = {line["video"]: line for line in _noted(path) if line["video"] not in over and Path(line["video"]).exists()}
+            lines |= {str(job.video): {"video": str(job.video), "reason": reason} for job, reason in reasons.items()}
             if lines:
                 write_jsonl(path, [lines[video] for video in sorted(lines)])
             else:
                 path.unlink(missing_ok=True)
     except OSError as error:
         warnings.warn(f"{path} could not be written ({error}); free some space", stacklevel=2)
-    return new
+
+
+def failures(output: Path, jobs: Iterable[Job], reasons: dict[Job, str]) -> list[dict]:
+    """The lines of those `jobs` that were set aside by any process of this run; `reasons` are this process's own."""
+    found = {line["video"]: line["reason"] for line in _noted(output / "failures.jsonl")}
+    found |= {str(job.video): reason for job, reason in reasons.items()}
+    return [{"video": str(job.video), "reason": found[str(job.video)]} for job in jobs if str(job.video) in found]
+
+
+def _noted(path: Path) -> list[dict]:
+    return read_jsonl(path) if path.is_file() else []
 
 
 def write_index(output: Path) -> None:

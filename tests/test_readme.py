@@ -29,6 +29,7 @@ SCHEMAS = {  # where each tool's keys stand; imported when asked for, because on
     "prepare import": ("hybrid.data.importing", "ImportConfig"),
     "prepare export": ("hybrid.config_folder", "ExportConfig"),
     "summarize": ("hybrid.summary", "SummaryConfig"),
+    "bench equality": ("hybrid.benches.equality", "EqualityBench"),
     "bench extract": ("hybrid.benches.extraction", "ExtractBench"),
     "bench memory": ("hybrid.benches.memory", "MemoryBench"),
     "bench tracking": ("hybrid.benches.tracking", "TrackBench"),

@@ -1,6 +1,7 @@
 """Measure: python tools/bench.py NAME output=FILE.json [key=value ...]
 
   extract    extraction against MMPoseInferencer: video=FILE weights=DIR output=FILE.json
+  equality   joints against MMPoseInferencer's:   video=FILE weights=DIR output=FILE.json
   memory     peak memory against length:         video=FILE weights=DIR output=FILE.json
   tracking   identities on rendered crossings:    output=FILE.json
 
@@ -13,7 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hybrid.benches import extraction, memory, tracking
+from hybrid.benches import equality, extraction, memory, tracking
+from hybrid.benches.equality import EqualityBench
 from hybrid.benches.extraction import ExtractBench
 from hybrid.benches.memory import MemoryBench
 from hybrid.benches.tracking import TrackBench
@@ -23,6 +25,7 @@ from hybrid.run_folder import environment, write_json
 from skeleton.errors import SkeletonError
 
 BENCHES = {
+    "equality": (EqualityBench, equality.measure),
     "extract": (ExtractBench, extraction.measure),
     "memory": (MemoryBench, memory.measure),
     "tracking": (TrackBench, tracking.measure),

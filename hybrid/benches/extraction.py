@@ -17,11 +17,8 @@ from hybrid.benches.runs import alone, ours, theirs
 from hybrid.config import field
 from hybrid.errors import ConfigError
 from skeleton.extraction.pipeline import Settings
-from skeleton.extraction.places import matched
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
-
-SAME = 0.99  # IoU from which two boxes are one detection
 
 
 @dataclass
@@ -62,7 +59,6 @@ def measure(config: ExtractBench) -> dict[str, Any]:
         "speedup": pace / pace_mmpose,
         "speedup_every_frame": pace_each / pace_mmpose,
         "mean_oks": mean_oks(each[0]["record"], default[0]["record"]),
-        "same_as_mmpose": compare(each[0]["record"], mmpose[0]["persons"]),
         "frames_per_second": pace,
         "frames_per_second_mmpose": pace_mmpose,
         "crops_per_second": middle["crops"] / middle["seconds"],
@@ -96,25 +92,3 @@ def mean_oks(reference: Skeleton, found: Skeleton) -> float:
         chosen = linear_sum_assignment(oks, maximize=True)
         values += [*oks[chosen].tolist(), *[0.0] * (len(rows) - len(chosen[0]))]
     return float(np.mean(values)) if values else float("nan")
-
-
-def compare(record: Skeleton, frames: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """Our joints against MMPose's: boxes [N, 4] and keypoints [N, V, 2] of each frame, of every person whom both detected.
-
-    Persons are those of theirs whose box we have too (IoU of SAME): they take every box from 0.3 on, we begin a person at
-    `start_score`. A joint's distance is the larger of x and y, in pixels.
-    """
-    apart, persons = [], 0
-    for t, (boxes, keypoints) in enumerate(frames):
-        rows, columns = matched(boxes, record.boxes[:, t], SAME)
-        persons += len(boxes)
-        apart += [*np.abs(keypoints[rows] - record.keypoints[columns, t]).max(-1)]
-    joints = np.concatenate(apart) if apart else np.zeros(0)
-    return {
-        "persons_mmpose": persons,
-        "persons_in_both": len(apart),
-        "joints": len(joints),
-        "joints_beyond_half_a_pixel": int((joints > 0.5).sum()),
-        "pixels_apart_median": float(np.median(joints)) if len(joints) else float("nan"),
-        "pixels_apart_max": float(joints.max()) if len(joints) else float("nan"),
-    }

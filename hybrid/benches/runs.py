@@ -63,8 +63,11 @@ def ours(video: str, weights: str, backend: str, settings: Settings) -> dict[str
     }
 
 
-def theirs(video: str, weights: str) -> dict[str, Any]:
-    """MMPoseInferencer over one video: boxes [N, 4] and keypoints [N, V, 2] of each frame, and times."""
+def theirs(video: str, weights: str, decoded: bool = False) -> dict[str, Any]:
+    """MMPoseInferencer over one video: boxes [N, 4] and keypoints [N, V, 2] of each frame, and times.
+
+    decoded: it gets our frames one by one, else the file, as its users do.
+    """
     from skeleton.openmmlab import prepare
 
     prepare("mmdet", "mmpose")
@@ -86,7 +89,11 @@ def theirs(video: str, weights: str) -> dict[str, Any]:
         for _, image in islice(read_frames(video), WARM_UP):
             next(inferencer(image[..., ::-1].copy()))
         begin = time.perf_counter()
-        persons = [one["predictions"][0] for one in inferencer(video)]
+        if decoded:
+            pictures = (image[..., ::-1].copy() for _, image in read_frames(video))
+            persons = [next(inferencer(picture))["predictions"][0] for picture in pictures]
+        else:
+            persons = [one["predictions"][0] for one in inferencer(video)]
         seconds = time.perf_counter() - begin
     found = [
         (np.array([p["bbox"][0] for p in some]).reshape(-1, 4), np.array([p["keypoints"] for p in some]).reshape(len(some), -1, 2))

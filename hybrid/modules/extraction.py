@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from hybrid.config_extract import ExtractConfig
 from hybrid.errors import ConfigError, ModelError
-from hybrid.jobs import Job, find_jobs, note_failures, unfinished, write_index
+from hybrid.jobs import Job, failures, find_jobs, note_failures, unfinished, write_index
 from skeleton.errors import SkeletonError
 from skeleton.extraction.build import HUB, Network, Runtime, build_extractor, describe
 from skeleton.extraction.overlay import write_overlay
@@ -93,11 +93,12 @@ def extract_videos(config: ExtractConfig) -> Summary:
         trainer.predict(module, DataLoader(range(len(todo)), batch_size=None), return_predictions=False)
     for job in module.left:
         module.extract(job, wait=True)
-    failures = note_failures(output, module.reasons, [job for job in jobs if job.done and job not in refused])
+    note_failures(output, module.reasons, [job for job in jobs if job.done and job not in refused])
+    trainer.strategy.barrier()
     if trainer.is_global_zero:
         write_index(output)
     done = sum(job.done for job in todo)
-    return Summary(done, len(jobs) - len(todo) - len(refused), failures)
+    return Summary(done, len(jobs) - len(todo) - len(refused), failures(output, jobs, module.reasons))
 
 
 class Networks:

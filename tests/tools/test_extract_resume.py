@@ -4,7 +4,10 @@ import errno
 import multiprocessing
 import os
 import random
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,7 @@ from skeleton.video import write_video
 from tests.tools.extraction_models import frames, tree, write_models
 
 CLIPS = 14
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def extract(arguments):
@@ -82,6 +86,15 @@ def test_shards_together_are_the_whole(prepared, tmp_path):
     arguments, whole = prepared
     counts = [extract([*arguments, f"output={tmp_path}", f"shard={part}/3"]) for part in range(3)]
     assert [sum(count) for count in counts] == [5, 5, 5]
+    assert tree(tmp_path) == whole
+
+
+def test_two_devices_share_the_videos(prepared, tmp_path):
+    arguments, whole = prepared
+    command = [sys.executable, str(ROOT / "tools/extract.py"), *arguments, f"output={tmp_path}", "devices=2"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 1, "one video is bad, whichever process took it"
+    assert f"{CLIPS} extracted, 0 finished before, 1 set aside" in finished.stdout
     assert tree(tmp_path) == whole
 
 
