@@ -231,6 +231,8 @@ def _copy(name: str, value: object, dtype: type) -> np.ndarray:
         raise RecordError(
             f"{name} must be an array of {np.dtype(dtype)}, found {array.dtype} {list(array.shape)}"
         )
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.owndata and not array.flags.writeable:
+        return array  # given up by its maker: a long video's need not be in memory twice
     array = np.array(array, dtype=dtype)
     array.setflags(write=False)
     return array

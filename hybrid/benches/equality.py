@@ -48,12 +48,14 @@ def compare(record: Skeleton, frames: list[tuple[np.ndarray, np.ndarray]]) -> di
         rows, columns = matched(boxes, record.boxes[:, t], SAME)
         persons += len(boxes)
         apart += [*np.abs(keypoints[rows] - record.keypoints[columns, t]).max(-1)]
-    joints = np.concatenate(apart) if apart else np.zeros(0)
+    if not apart:
+        raise ConfigError(f"expected persons whom both find, found {persons} of MMPose's and none in both; take another video")
+    joints = np.concatenate(apart)
     return {
         "persons_mmpose": persons,
         "persons_in_both": len(apart),
         "joints": len(joints),
         "joints_beyond_half_a_pixel": int((joints > 0.5).sum()),
-        "pixels_apart_median": float(np.median(joints)) if len(joints) else float("nan"),
-        "pixels_apart_max": float(joints.max()) if len(joints) else float("nan"),
+        "pixels_apart_median": float(np.median(joints)),
+        "pixels_apart_max": float(joints.max()),
     }

@@ -91,4 +91,6 @@ def mean_oks(reference: Skeleton, found: Skeleton) -> float:
         oks = (similar * seen[:, None]).sum(-1) / seen.sum(-1)[:, None]
         chosen = linear_sum_assignment(oks, maximize=True)
         values += [*oks[chosen].tolist(), *[0.0] * (len(rows) - len(chosen[0]))]
-    return float(np.mean(values)) if values else float("nan")
+    if not values:
+        raise ConfigError("expected persons in the video, found none in any frame; take another")
+    return float(np.mean(values))

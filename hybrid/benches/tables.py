@@ -26,6 +26,10 @@ def _number(form: str, *keys: str) -> Callable[[dict[str, Any]], str]:
     return text
 
 
+def _peaks(figures: dict[str, Any]) -> str:
+    return ", ".join(f"{frames} frames: {peak:.0f}" for frames, peak in figures["peak_memory_mb"].items())
+
+
 TABLES: dict[str, list[Column]] = {
     "extract": [
         ("video", _command("video")),
@@ -47,18 +51,25 @@ TABLES: dict[str, list[Column]] = {
         ("beyond 0.5 px", _number("d", "joints_beyond_half_a_pixel")),
         ("median px", _number(".0e", "pixels_apart_median")),
     ],
+    "memory": [
+        ("video, over and over", _command("video")),
+        ("peak MB", _peaks),
+        ("growth", _number(".2f", "growth")),
+    ],
     "tracking": [
         ("seed", _command("seed")),
         ("clips", _number("d", "clips")),
         ("IDF1", _number(".3f", "idf1")),
+        ("of the worst clip", _number(".3f", "idf1_worst_clip")),
+        ("without a mistake", _number(".3f", "idf1_ceiling")),
     ],
 }
 
 
 def table(name: str, results: Path) -> str:
-    """The table `name` over the files `NAME_*.json` of a folder, in the order of their names, and where they come from."""
+    """The table `name` over the files `NAME*.json` of a folder, in the order of their names, and where they come from."""
     columns = TABLES[name]
-    files = sorted(results.glob(f"{name}_*.json"))
+    files = sorted(results.glob(f"{name}*.json"))
     found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
     rows = [[cell(figures) for _, cell in columns] for figures in found]
     lines = [[heading for heading, _ in columns], ["---"] * len(columns), *rows]

@@ -5,6 +5,7 @@ sampled frame gets a row; where nobody is found the row is invisible, and the wh
 Persons that were left out (seen too briefly, or beyond `max_persons`) are listed in the record's source.
 """
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,27 +92,43 @@ class Extractor:
             yield Frame(number, seconds, image)
 
 
+@dataclass
+class _Track:
+    """One person so far: in which rows, and for each 4 + V + 2 V numbers: box, confidence, keypoints."""
+
+    rows: array = field(default_factory=lambda: array("q"))
+    values: array = field(default_factory=lambda: array("f"))
+
+    def table(self) -> np.ndarray:
+        """The numbers [rows, 4 + 3 V]."""
+        return np.frombuffer(self.values, np.float32).reshape(len(self.rows), -1)
+
+
 class _Rows:
     """What was found so far, frame by frame; a few hundred bytes for each person and frame."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
-        self.tracks: dict[int, list[tuple[int, Persons]]] = {}
+        self.tracks: dict[int, _Track] = {}
 
     def add(self, seconds: float, persons: Persons, ids: np.ndarray) -> None:
-        for index, identity in enumerate(ids.tolist()):
-            if identity >= 0:
-                self.tracks.setdefault(identity, []).append((len(self.times), persons[np.array([index])]))
+        flat = persons.keypoints.reshape(len(persons), -1)
+        values = np.concatenate([persons.boxes, persons.confidence, flat], 1).astype(np.float32)
+        for index in np.flatnonzero(ids >= 0):
+            track = self.tracks.setdefault(int(ids[index]), _Track())
+            track.rows.append(len(self.times))
+            track.values.frombytes(values[index].tobytes())
         self.times.append(seconds)
 
     def record(self, layout: str, size: tuple[int, int], source: dict, settings: Settings) -> Skeleton:
+        count = len(get_layout(layout).joints)
+
         def joints(identity: int) -> int:
-            return sum(
-                int((p.confidence >= settings.confidence_threshold).sum()) for _, p in self.tracks[identity]
-            )
+            confidence = self.tracks[identity].table()[:, 4 : 4 + count]
+            return int((confidence >= settings.confidence_threshold).sum())
 
         least = min(settings.min_rows, len(self.times))
-        brief = [identity for identity, found in self.tracks.items() if len(found) < least]
+        brief = [identity for identity, track in self.tracks.items() if len(track.rows) < least]
         lasting = sorted(set(self.tracks) - set(brief), key=lambda identity: (-joints(identity), identity))
         kept, beyond = sorted(lasting[: settings.max_persons]), sorted(lasting[settings.max_persons :])
         reasons = [
@@ -122,19 +139,22 @@ class _Rows:
             **source,
             "dropped_persons": [self._dropped(identity, reason) for identity, reason in reasons],
         }
-        persons, frames, count = len(kept), len(self.times), len(get_layout(layout).joints)
-        keypoints = np.zeros((persons, frames, count, 2), np.float32)
-        confidence = np.zeros((persons, frames, count), np.float32)
-        boxes = np.zeros((persons, frames, 4), np.float32)
+        persons, frames = len(kept), len(self.times)
+        arrays = {
+            "boxes": np.zeros((persons, frames, 4), np.float32),
+            "confidence": np.zeros((persons, frames, count), np.float32),
+            "keypoints": np.zeros((persons, frames, count, 2), np.float32),
+        }
         for m, identity in enumerate(kept):
-            for t, person in self.tracks[identity]:
-                keypoints[m, t], confidence[m, t] = person.keypoints[0], person.confidence[0]
-                boxes[m, t] = person.boxes[0]
+            track = self.tracks.pop(identity)
+            boxes, confidence, keypoints = np.split(track.table(), [4, 4 + count], axis=1)
+            for name, values in (("boxes", boxes), ("confidence", confidence), ("keypoints", keypoints)):
+                arrays[name][m, track.rows] = values.reshape(-1, *arrays[name].shape[2:])
+        arrays["visible"] = arrays["confidence"] >= settings.confidence_threshold
+        for values in arrays.values():
+            values.setflags(write=False)
         return Skeleton(
-            keypoints=keypoints,
-            confidence=confidence,
-            visible=confidence >= settings.confidence_threshold,
-            boxes=boxes,
+            **arrays,
             timestamps=np.array(self.times, np.float64),
             track_ids=np.array(kept, np.int64),
             layout=layout,
@@ -143,7 +163,7 @@ class _Rows:
         )
 
     def _dropped(self, identity: int, reason: str) -> dict:
-        rows = [row for row, _ in self.tracks[identity]]
+        rows = self.tracks[identity].rows
         return {
             "track_id": identity,
             "reason": reason,

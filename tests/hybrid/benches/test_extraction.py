@@ -74,6 +74,14 @@ def test_comparison_is_about_the_same_detections(two_people):
     assert found["pixels_apart_max"] == pytest.approx(2, abs=1e-4)
 
 
+def test_a_video_without_persons_is_said(two_people):
+    nobody = record(np.zeros((0, 5, 17, 2)))
+    with pytest.raises(ConfigError, match="expected persons in the video"):
+        mean_oks(nobody, two_people)
+    with pytest.raises(ConfigError, match="found 10 of MMPose's and none in both"):
+        compare(nobody, [(two_people.boxes[:, t], two_people.keypoints[:, t]) for t in range(5)])
+
+
 def test_what_cannot_be_measured_is_said(tmp_path):
     with pytest.raises(ConfigError, match="expected video at .*none.mp4"):
         extraction.measure(ExtractBench(str(tmp_path / "none.mp4"), str(tmp_path), "out.json"))
