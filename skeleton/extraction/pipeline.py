@@ -112,7 +112,7 @@ class _Rows:
         self.tracks: dict[int, _Track] = {}
 
     def add(self, seconds: float, persons: Persons, ids: np.ndarray) -> None:
-        flat = persons.keypoints.reshape(len(persons), -1)
+        flat = persons.keypoints.reshape(len(persons), 2 * persons.keypoints.shape[1])
         values = np.concatenate([persons.boxes, persons.confidence, flat], 1).astype(np.float32)
         for index in np.flatnonzero(ids >= 0):
             track = self.tracks.setdefault(int(ids[index]), _Track())
