@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.benches.runs import alone, ours, theirs
+from hybrid.benches.runs import alone, ours, require_files, theirs
 from hybrid.config import field
 from hybrid.errors import ConfigError
 from skeleton.extraction.pipeline import Settings
@@ -23,16 +23,13 @@ class EqualityBench:
     video: str = field("the video")
     weights: str = field("folder as for extract")
     output: str = field("file for the figures")
-    backend: str = field("onnx or torch", "torch")
-
-    def check(self) -> None:
-        if self.backend not in ("onnx", "torch"):
-            raise ConfigError(f"backend must be onnx or torch, found {self.backend!r}; choose one")
+    backend: str = field("what runs our networks", "torch", choices=["onnx", "torch"])
 
 
 def measure(config: EqualityBench) -> dict[str, Any]:
     """The distances; MMPose gets the frames that we decode, because OpenCV turns some videos into other colours."""
     files = (config.video, config.weights)
+    require_files(*files)
     mmpose = alone(theirs, *files, True)["persons"]
     return compare(alone(ours, *files, config.backend, Settings(start_score=THEIR_SCORE, min_rows=1))["record"], mmpose)
 

@@ -7,13 +7,12 @@ median of `repeats`.
 
 import statistics
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hybrid.benches.runs import alone, ours, theirs
+from hybrid.benches.runs import alone, ours, require_files, theirs
 from hybrid.config import field
 from hybrid.errors import ConfigError
 from skeleton.extraction.pipeline import Settings
@@ -28,24 +27,20 @@ class ExtractBench:
     video: str = field("the video")
     weights: str = field("folder with rtmdet_nano_coco_person.pth, simplepose_nano.{py,pth} and onnx/")
     output: str = field("file for the figures")
-    backend: str = field("onnx or torch", "onnx")
+    backend: str = field("what runs our networks", "onnx", choices=["onnx", "torch"])
     every: int = field("frames from one detection to the next in our default", 4)
     rate: float = field("estimates of joints a second at least in our default", 24.0)
     repeats: int = field("runs of each, by turns", 3)
 
     def check(self) -> None:
-        if self.backend not in ("onnx", "torch"):
-            raise ConfigError(f"backend must be onnx or torch, found {self.backend!r}; choose one")
         if self.repeats < 1 or self.every < 1:
             raise ConfigError(f"repeats and every must be at least 1, found {self.repeats} and {self.every}; give counts")
 
 
 def measure(config: ExtractBench) -> dict[str, Any]:
     """All figures of the bench, see the keys of docs/extraction.md. ConfigError for files that are not there."""
-    for key, place in (("video", config.video), ("weights", config.weights)):
-        if not Path(place).exists():
-            raise ConfigError(f"expected {key} at {place}, found nothing; check the path")
     files = (config.video, config.weights)
+    require_files(*files)
     default, each, mmpose = [], [], []
     for _ in range(config.repeats):
         mmpose.append(alone(theirs, *files))

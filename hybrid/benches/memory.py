@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from hybrid.benches.runs import alone, ours
+from hybrid.benches.runs import alone, ours, require_files
 from hybrid.config import field
 from hybrid.errors import ConfigError
 from skeleton.extraction.pipeline import Settings
@@ -32,6 +31,7 @@ class MemoryBench:
 
 def measure(config: MemoryBench) -> dict[str, Any]:
     """Peak megabytes at each length, and the last over the first."""
+    require_files(config.video, config.weights)
     peaks = {}
     with TemporaryDirectory() as folder:
         for frames in config.frames:
@@ -44,7 +44,7 @@ def measure(config: MemoryBench) -> dict[str, Any]:
 def repeated(video: str, frames: int) -> Iterator[np.ndarray]:
     """The pictures of a video from its beginning again and again, `frames` in all."""
     left = frames
-    for _ in count():
+    while True:
         for _, image in read_frames(video):
             if not left:
                 return

@@ -11,10 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from hybrid.errors import ConfigError
 from skeleton.extraction.pipeline import Settings
 
 WARM_UP = 8  # frames
 DETECTOR, ESTIMATOR = "rtmdet_nano_320-8xb32_coco-person", "simplepose_nano"
+
+
+def require_files(video: str, weights: str) -> None:
+    """ConfigError where one of them is not there."""
+    for key, place in (("video", video), ("weights", weights)):
+        if not Path(place).exists():
+            raise ConfigError(f"expected {key} at {place}, found nothing; check the path")
 
 
 def alone(work: Any, *arguments: Any) -> dict[str, Any]:

@@ -41,10 +41,6 @@ class Crops:
         corner = (self.centers - 0.5 * self.sides)[:, None]
         return points / np.array(self.size, np.float32) * self.sides[:, None] + corner
 
-    def part(self, begin: int, end: int) -> "Crops":
-        """The regions from `begin` to before `end`."""
-        return Crops(self.centers[begin:end], self.sides[begin:end], self.size)
-
 
 def decode_heatmaps(heatmaps: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Heatmaps [N, V, h, w] float32 -> points [N, V, 2] in pixels of a crop of `size` (width, height), scores [N, V]."""

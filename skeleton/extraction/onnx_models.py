@@ -1,4 +1,4 @@
-"""Detector and estimator exported to ONNX, run by onnxruntime without torch or OpenMMLab.
+"""Detector and estimator exported to ONNX, run by onnxruntime without OpenMMLab.
 
 Detectors: RTMDet (exported with its suppression: `dets` and `labels`) and YOLOX (the same, or raw: one output
 [N, anchors, 5 + classes]). Estimators: any network that takes normalised RGB crops and gives heatmaps (SimplePose,

@@ -43,7 +43,7 @@ def prepared(tmp_path_factory):
     (folder / "videos").mkdir()
     for number in range(CLIPS):
         write_video(folder / f"videos/clip {number}.mp4", frames(20, seed=number), fps=10)
-    (folder / "videos/bad.mp4").write_text("no video")
+    (folder / "videos/clip 0x.mp4").write_text("no video")  # the second of all: with two devices the other takes it
     arguments = [f"videos={folder / 'videos'}", "overlay=true", *write_models(folder / "models")]
     assert extract([*arguments, f"output={folder / 'whole'}"]) == (CLIPS, 0, 1)
     whole = tree(folder / "whole")

@@ -10,6 +10,7 @@ from hybrid.benches import equality, extraction, memory
 from hybrid.benches.equality import EqualityBench, compare
 from hybrid.benches.extraction import ExtractBench, mean_oks
 from hybrid.benches.memory import MemoryBench, repeated
+from hybrid.config import load_config
 from hybrid.errors import ConfigError
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
@@ -85,8 +86,12 @@ def test_a_video_without_persons_is_said(two_people):
 def test_what_cannot_be_measured_is_said(tmp_path):
     with pytest.raises(ConfigError, match="expected video at .*none.mp4"):
         extraction.measure(ExtractBench(str(tmp_path / "none.mp4"), str(tmp_path), "out.json"))
-    with pytest.raises(ConfigError, match="backend must be onnx or torch"):
-        ExtractBench("v", "w", "o", backend="tf").check()
+    for bench, schema in ((equality, EqualityBench), (memory, MemoryBench)):
+        with pytest.raises(ConfigError, match="expected video at .*none.mp4"):
+            bench.measure(schema(str(tmp_path / "none.mp4"), str(tmp_path), "out.json"))
+    for schema in (ExtractBench, EqualityBench):
+        with pytest.raises(ConfigError, match="backend.*tf"):
+            load_config(schema, ["video=v", "weights=w", "output=o", "backend=tf"])
     with pytest.raises(ConfigError, match="two lengths or more"):
         MemoryBench("v", "w", "o", frames=[5]).check()
 
