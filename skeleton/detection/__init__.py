@@ -1,0 +1,8 @@
+"""Limb events from skeletons: kinematics of each person -> movements of each limb -> LimbEvents.
+
+Detectors, one file each, read kinematics and the numbers of thresholds.json and know nothing of each other.
+"""
+
+from skeleton.detection.detect import detect_events
+
+__all__ = ["detect_events"]

@@ -1,0 +1,45 @@
+"""What a leg does while the other stands: excursions from standing, each told by thigh and shank, repetitions joined."""
+
+import numpy as np
+
+from skeleton.detection.signals import Found, excursions, lift, repeated, thresholds
+from skeleton.kinematics import Kinematics
+
+
+def leg(body: Kinematics, side: str) -> list[Found]:
+    """Movements of one leg."""
+    limit = thresholds()["leg"]
+    thigh, shank = body.bones[side, "thigh"], body.bones[side, "shank"]
+    sign = 1 if side == "left" else -1
+    out = np.nan_to_num(thigh[:, 0] * sign, nan=-1.0)
+    lifted = np.fmax(
+        np.fmax(lift(thigh[:, 1], limit["thigh_rest"], limit["thigh_active"], -0.8),
+                lift(shank[:, 1], limit["shank_rest"], limit["shank_active"], -0.8)),
+        (out - limit["out_rest"]) / (limit["out_active"] - limit["out_rest"]),
+    )  # fmt: skip
+    cycles = []
+    for first, last in excursions(lifted, 1.0, 0.0, 1, max(round(limit["shortest"] * body.fps), 2)):
+        rows = slice(first, last + 1)
+        kind = _kind(thigh[rows, 1], shank[rows, 1], out[rows], last - first + 1, body.fps)
+        if kind is not None:
+            cycles.append(Found(f"{side} leg", kind, first, last))
+    return repeated(cycles, round(limit["together"] * body.fps))
+
+
+def _kind(thigh: np.ndarray, shank: np.ndarray, out: np.ndarray, rows: int, fps: float) -> str | None:
+    limit = thresholds()["leg"]
+    if np.isnan(thigh).mean() > 0.5 or np.isnan(shank).mean() > 0.5:
+        return None
+    top = np.nan_to_num(thigh, nan=-1.0)
+    high = int(np.argmax(top))
+    lowered = np.nanmedian(shank[top > top.max() - 0.12])
+    if out.max() > limit["out_active"] and top.max() < -0.45:
+        return "swing"
+    straight = lowered > limit["kick_shank"] or shank[max(high - 1, 0) : high + 2].max() > limit["kick_shank"]
+    if straight and top.max() > limit["kick_thigh"]:
+        return "kick"
+    if top.max() > limit["raise_thigh"]:
+        return "raise" if rows > 0.5 * fps else None
+    if np.nanmax(shank) > limit["bend_shank"]:
+        return "bend"
+    return None

@@ -1,0 +1,259 @@
+"""One person's motion in the body's own frame: bone directions, trunk, head, root, from 3D or 2D.
+
+Everything is in units of the person's own torso (hips to shoulders), so near and far, tall and short look
+alike. Axes are the person's: left, up, forward; `up` of a limb is along the trunk, so an arm keeps its reading
+while the body bends. In 2D a view shows up and one horizontal axis: left where the body faces or turns its back
+on the camera, forward where it is seen from a side; the other axis is NaN, never guessed. Which of these it is
+follows from the width of the shoulders and the place of the nose. After posecodes and kinematic phrases
+(PoseScript 2022, Kinematic Phrases 2024), re-derived for image joints.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, median_filter
+
+from skeleton.errors import SkeletonError
+from skeleton.layouts import convert, get_layout
+from skeleton.record import Skeleton
+from skeleton.steadying import bridge, held, rolling, smooth, trust, unswap
+
+SMOOTHING_SECONDS = {2: 0.045, 3: 0.02}  # of joints, by coordinates; a fast repetition lasts half a second
+DOUBTFUL = 2.5  # times as much for a joint that the estimator doubts, such as one behind the trunk
+GAP_SECONDS = 0.5  # longer absences are not bridged
+WIDTH = 0.75  # shoulders from the front, in torsos
+SIDE_VIEW = 0.5  # a body whose shoulders show less than this share of their width is seen from a side
+BONES = {
+    "upper": ("shoulder", "elbow"),
+    "fore": ("elbow", "wrist"),
+    "thigh": ("hip", "knee"),
+    "shank": ("knee", "ankle"),
+}
+RATIOS = {"upper": (0.48, 0.72), "fore": (0.42, 0.62), "thigh": (0.62, 1.0), "shank": (0.6, 1.0)}  # lengths in torsos
+LEG = ("thigh", "shank")
+SIDES = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Kinematics:
+    """The motion of one person over T rows at `fps` a second; NaN where this view or the estimate cannot tell.
+
+    times [T]     seconds of the video
+    joints        name -> [T, C], up positive, in the record's units
+    torso [T]     length of the torso in the record's units
+    across [T]    share of the body's width that the camera sees: 1 front, -1 back, about 0 side (3D: 1)
+    facing [T]    +1 where forward is to the image's right, -1 to its left (3D: 1)
+    trunk [T, 3]  unit vector from hips to shoulders as (left, up, forward) of an upright body
+    bones         (side, bone) -> [T, 3] unit vectors as (left, up, forward): of the trunk for arms, upright for legs
+    head [T, 3]   yaw (left +), pitch (up +), roll (to the left +) in degrees against the usual
+    root [T, 3]   (left, up, forward) of the hips in torsos from their first place, heading of each row
+    """
+
+    fps: float
+    times: np.ndarray
+    planar: bool
+    joints: dict[str, np.ndarray]
+    torso: np.ndarray
+    across: np.ndarray
+    facing: np.ndarray
+    trunk: np.ndarray
+    bones: dict[tuple[str, str], np.ndarray]
+    head: np.ndarray
+    root: np.ndarray
+    axes: np.ndarray  # [T, C, C], rows: the trunk's (left, up, forward) in 3D, (right of the image, up) in 2D
+    upright: np.ndarray  # the same for the heading, with up against gravity
+    trust: dict[str, np.ndarray]  # name -> [T], 0 to 1: whether the estimator doubts a joint less than it usually does
+
+    @property
+    def lateral(self) -> np.ndarray:
+        """[T] bool: left and right can be seen."""
+        return np.abs(self.across) >= SIDE_VIEW
+
+    @property
+    def sagittal(self) -> np.ndarray:
+        """[T] bool: forward and back can be seen."""
+        return ~self.lateral if self.planar else np.ones(len(self.times), bool)
+
+    def view(self) -> str | None:
+        """front, back, left, right (what the camera sees most of the time), or None in 3D."""
+        if not self.planar:
+            return None
+        middle = np.nanmedian(self.across)
+        if abs(middle) >= SIDE_VIEW:
+            return "front" if middle > 0 else "back"
+        return "right" if np.nanmedian(self.facing) > 0 else "left"
+
+    def between(self, start: str, end: str, upright: bool = False, rows: slice = slice(None)) -> np.ndarray:
+        """[T, 3]: vector from joint to joint in torsos, as (left, up, forward) of the trunk, or upright ones."""
+        axes = (self.upright if upright else self.axes)[rows]
+        vectors = (self.joints[end][rows] - self.joints[start][rows]) / self.torso[rows, None]
+        turned = np.einsum("tij,tj->ti", axes, vectors)
+        if not self.planar:
+            return turned
+        level, aside = turned[:, 0], self.lateral[rows]
+        left = np.where(aside, level * np.sign(self.across[rows]), np.nan)
+        forward = np.where(aside, np.nan, level * self.facing[rows])
+        return np.stack([left, turned[:, 1], forward], axis=1)
+
+    def far(self, one: str, other: str, rows: slice = slice(None)) -> np.ndarray:
+        """[T]: distance between two joints in torsos, as far as it can be seen."""
+        return np.linalg.norm(self.joints[one][rows] - self.joints[other][rows], axis=1) / self.torso[rows]
+
+
+def measure(skeleton: Skeleton, person: int) -> Kinematics | None:
+    """Kinematics of the person in row `person`, between the first and the last row where they are seen; None where
+    hips and shoulders are seen in less than three rows. 3D records have y up. Raises SkeletonError for an unknown row."""
+    if not 0 <= person < skeleton.num_persons:
+        raise SkeletonError(f"expected a person row below {skeleton.num_persons}, found {person}: count from 0")
+    has_face = "nose" in get_layout(skeleton.layout).joints
+    body = convert(skeleton, "coco17")
+    names = get_layout("coco17").joints
+    points = np.where(body.visible[person][..., None], body.keypoints[person], np.nan).astype(float)
+    planar = points.shape[-1] == 2
+    if planar:
+        points[..., 1] *= -1
+    trunk = [names.index(f"{side}_{part}") for side in SIDES for part in ("shoulder", "hip")]
+    seen = np.flatnonzero(np.isfinite(points[:, trunk, 0]).all(1))
+    if len(seen) < 3:
+        return None
+    rows = slice(seen[0], seen[-1] + 1)
+    times, points = body.timestamps[rows], points[rows]
+    fps = 1.0 / float(np.median(np.diff(times)))
+    points = bridge(points, round(GAP_SECONDS * fps))
+    if planar:
+        points = unswap(points, get_layout("coco17").mirror, trunk)
+        points = bridge(points, 1)
+    sharp, blurred = (smooth(points, factor * SMOOTHING_SECONDS[points.shape[-1]] * fps) for factor in (1, DOUBTFUL))
+    trusted = trust(np.where(body.visible[person, rows], body.confidence[person, rows], np.nan), fps)
+    points = np.where(np.isfinite(points), trusted * sharp + (1 - trusted) * blurred, np.nan)
+    joints = {name: points[:, i] for i, name in enumerate(names)}
+    sure = {name: trusted[:, i, 0] for i, name in enumerate(names)}
+    for part in ("shoulder", "hip", "ear", "knee", "ankle"):
+        joints[part] = (joints[f"left_{part}"] + joints[f"right_{part}"]) / 2
+    return _planar(times, fps, joints, sure, has_face) if planar else _solid(times, fps, joints, sure)
+
+
+def _solid(times: np.ndarray, fps: float, joints: dict[str, np.ndarray], sure: dict[str, np.ndarray]) -> Kinematics:
+    spine = joints["shoulder"] - joints["hip"]
+    torso = held(np.full(len(times), np.nanmedian(np.linalg.norm(spine, axis=1))))
+    wide = joints["left_shoulder"] - joints["right_shoulder"] + joints["left_hip"] - joints["right_hip"]
+    up = _unit(spine)
+    left = _unit(wide - up * (wide * up).sum(1, keepdims=True))
+    axes = np.stack([left, up, np.cross(left, up)], axis=1)
+    level = _unit(wide * (1.0, 0.0, 1.0))
+    vertical = np.broadcast_to((0.0, 1.0, 0.0), level.shape)
+    heading = np.stack([level, vertical, np.cross(level, vertical)], axis=1)
+    ones = np.ones(len(times))
+    body = Kinematics(
+        fps, times, False, joints, torso, ones, ones, np.einsum("tij,tj->ti", heading, up),
+        {}, np.empty(0), np.empty(0), axes, heading, sure,
+    )  # fmt: skip
+    for side in SIDES:
+        for bone, (start, end) in BONES.items():
+            vector = body.between(f"{side}_{start}", f"{side}_{end}", upright=bone in LEG)
+            body.bones[side, bone] = _unit(vector)
+    nose, ears = body.between("ear", "nose"), body.between("right_ear", "left_ear")
+    yaw = np.degrees(np.arctan2(nose[:, 0], nose[:, 2]))
+    pitch = np.degrees(np.arctan2(nose[:, 1], np.linalg.norm(nose[:, [0, 2]], axis=1)))
+    roll = -np.degrees(np.arcsin(np.clip(_unit(ears)[:, 1], -1, 1)))
+    moved = np.einsum("tij,tj->ti", heading, joints["hip"] - joints["hip"][0]) / torso[:, None]
+    return _with(body, head=_against_usual(np.stack([yaw, pitch, roll], 1)), root=moved)
+
+
+def _planar(
+    times: np.ndarray, fps: float, joints: dict[str, np.ndarray], sure: dict[str, np.ndarray], has_face: bool
+) -> Kinematics:
+    rows = len(times)
+    spine = joints["shoulder"] - joints["hip"]
+    apparent = np.linalg.norm(spine, axis=1)
+    torso = held(rolling(apparent, 90, round(4 * fps)))
+    flat = apparent > 0.75 * torso  # a trunk that points at the camera tells no direction
+    up = np.where(flat[:, None], _unit(spine), (0.0, 1.0))
+    right = np.stack([up[:, 1], -up[:, 0]], axis=1)
+    wide = joints["left_shoulder"] - joints["right_shoulder"]
+    shown = median_filter(held((wide * right).sum(1) / torso / WIDTH), 2 * round(0.4 * fps) + 1, mode="nearest")
+    across = np.clip(shown, -1, 1)
+    facing = _facing(joints, right, torso, round(0.5 * fps), has_face)
+    axes = np.stack([right, up], axis=1)
+    tilt = (spine / torso[:, None])[:, 0]
+    level = np.broadcast_to(np.eye(2), axes.shape)
+    body = Kinematics(
+        fps, times, True, joints, torso, across, facing, np.empty(0), {}, np.empty(0), np.empty(0), axes, level, sure
+    )
+    sideways = body.lateral
+    upright = np.clip(spine[:, 1] / torso, -1, 1)
+    trunk = np.stack(
+        [np.where(sideways, tilt * np.sign(across), np.nan), upright, np.where(sideways, np.nan, tilt * facing)], axis=1
+    )
+    for bone, (start, end) in BONES.items():
+        vectors = {side: body.between(f"{side}_{start}", f"{side}_{end}", bone in LEG) for side in SIDES}
+        apparent = {side: np.hypot(vectors[side][:, 1], np.nanmax(np.abs(vectors[side][:, [0, 2]]), axis=1, initial=0))
+                    for side in SIDES}  # fmt: skip
+        surest = max(SIDES, key=lambda side: sure[f"{side}_{end}"].mean())
+        length = np.clip(_high(apparent[surest]), *RATIOS[bone])
+        for side in SIDES:
+            body.bones[side, bone] = np.clip(vectors[side] / length, -1, 1)
+    nose, ears = body.between("ear", "nose"), body.between("right_ear", "left_ear")
+    yaw = np.degrees(np.arcsin(np.clip(nose[:, 0] / 0.23, -1, 1)))
+    pitch = np.degrees(np.arcsin(np.clip(nose[:, 1] / 0.23, -1, 1)))
+    roll = -np.degrees(np.arcsin(np.clip(ears[:, 1] / 0.34, -1, 1)))
+    roll = np.where(sideways, roll, np.nan)
+    back = across < -SIDE_VIEW
+    yaw, pitch = np.where(sideways & ~back, yaw, np.nan), np.where(back, np.nan, pitch)
+    step = np.zeros((rows, 2))
+    step[1:] = np.nan_to_num(np.diff(joints["hip"], axis=0)) / torso[1:, None]
+    moved = np.cumsum(step, axis=0)
+    root = np.stack(
+        [np.where(sideways, moved[:, 0] * np.sign(across), np.nan), moved[:, 1],
+         np.where(sideways, np.nan, moved[:, 0] * facing)], axis=1,
+    )  # fmt: skip
+    turned = _against_usual(np.stack([yaw, pitch, roll], 1))
+    doubtful = np.minimum(np.minimum(sure["nose"], sure["left_ear"]), sure["right_ear"]) < 0.3
+    turned[:, :2] = np.where(doubtful[:, None], np.nan, turned[:, :2])
+    return _with(body, trunk=trunk, head=_steady(turned, 0.06 * fps), root=root)
+
+
+def _with(body: Kinematics, **changes: np.ndarray) -> Kinematics:
+    return Kinematics(**{**body.__dict__, **changes})
+
+
+def _facing(
+    joints: dict[str, np.ndarray], right: np.ndarray, torso: np.ndarray, window: int, has_face: bool
+) -> np.ndarray:
+    """[T] of +1 or -1: the side of the image that a body seen from a side looks to. The nose tells it; without a
+    face knees do, which bend forward."""
+    if has_face:
+        ahead = joints["nose"] - np.where(np.isfinite(joints["ear"]), joints["ear"], joints["shoulder"])
+    else:
+        bends = [joints[f"{side}_knee"] - (joints[f"{side}_hip"] + joints[f"{side}_ankle"]) / 2 for side in SIDES]
+        ahead = np.nanmean(bends, axis=0)
+        window *= 4
+    level = np.nan_to_num((ahead * right).sum(1) / torso)
+    smooth = gaussian_filter1d(level, max(window, 1), mode="nearest")
+    if not has_face:
+        smooth = smooth + np.sum(level) / max(len(level), 1)
+    return np.where(smooth >= 0, 1.0, -1.0)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+def _high(values: np.ndarray) -> float:
+    """The 75th percentile of what is known, so that noise does not lengthen a bone; 0 where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(np.percentile(known, 75)) if len(known) else 0.0
+
+
+def _steady(angles: np.ndarray, sigma: float) -> np.ndarray:
+    """Angles [T, 3] of a small thing such as a head, smoothed once more."""
+    return smooth(angles[:, None, :], sigma)[:, 0]
+
+
+def _against_usual(angles: np.ndarray) -> np.ndarray:
+    """Angles [T, 3] minus their medians: how a head is carried differs from body to body and estimator to estimator."""
+    usual = np.zeros(angles.shape[1])
+    for axis in range(angles.shape[1]):
+        known = angles[np.isfinite(angles[:, axis]), axis]
+        usual[axis] = np.median(known) if len(known) else 0.0
+    return angles - usual
