@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hybrid.config import field
 from hybrid.errors import ConfigError
+from skeleton.views import VIEWS
 
 
 @dataclass
@@ -34,3 +35,37 @@ class PrepareConfig:
     def counts(self) -> dict[str, int]:
         """Clips by split."""
         return {"train": self.clips, "val": self.val_clips or max(self.clips // 10, 1), "test": self.test_clips}
+
+
+@dataclass
+class MocapConfig:
+    """What `tools/prepare.py mocap` reads and makes; a clip follows from seed and name alone."""
+
+    file: str = field(".npz of captures, one .bvh, or a folder of .bvh that is searched to the bottom")
+    output: str = field("folder of the data set; made when it is missing")
+    views: int = field("views of each window, drawn among front, back, left and right", 1)
+    view: str | None = field("view of every window; null: drawn", None, choices=[None, *VIEWS])
+    seconds: float = field("longest window; a longer capture is cut evenly", 12.0)
+    fps: float = field("rows a second, at most; that of an .npz that does not say", 30.0)
+    frame_size: list[int] = field("[height, width] of the pictures in pixels", [480, 640])
+    swap: float = field("share of the rows with left and right exchanged", 0.1)
+    metres_per_unit: float | None = field("metres of one unit of the files; null: guessed from the legs", None)
+    up: str = field("axis that points up; auto: y for .bvh, found in an .npz", "auto", choices=["auto", "x", "y", "z"])
+    balance: bool = field("as many questions of each answer, so that a constant answer scores chance", True)
+    seed: int = field("seed of views, cameras, noise and questions", 0)
+
+    def check(self) -> None:
+        if not 1 <= self.views <= 4:
+            raise ConfigError(f"expected views in 1..4, found {self.views}: there are four sides")
+        if self.view is not None and self.views > 1:
+            raise ConfigError(f"expected views=1 beside view={self.view}, found views={self.views}: drop one of them")
+        if not 1 <= self.seconds <= 600:
+            raise ConfigError(f"expected seconds in 1..600, found {self.seconds}: change it")
+        if not 5 <= self.fps <= 120:
+            raise ConfigError(f"expected fps in 5..120, found {self.fps}: change it")
+        if len(self.frame_size) != 2 or min(self.frame_size) < 64:
+            raise ConfigError(f"expected frame_size=[height, width] from 64 on, found {self.frame_size}: mend it")
+        if not 0 <= self.swap <= 0.5:
+            raise ConfigError(f"expected swap in 0..0.5, found {self.swap}: give a share of the rows")
+        if self.metres_per_unit is not None and not 0 < self.metres_per_unit < 100:
+            raise ConfigError(f"expected metres_per_unit above 0, found {self.metres_per_unit}: 0.01 is a cm")

@@ -30,3 +30,23 @@ def balance(questions: Sequence[Question], rng: np.random.Generator, most_per_ta
             for row in rows[: round(share * len(rows))]:
                 chosen.extend(row)
     return sorted(chosen)
+
+
+def frequent(questions: Sequence[Question]) -> list[int]:
+    """Indices of the questions whose keys are frequent enough to be balanced without losing most of their family.
+
+    Of each family those keys stay of which balancing keeps most questions, two of them at least: what people do is
+    uneven, and a rare movement would leave little of the others. A family of a single key goes: its answer is known.
+    """
+    families: dict = defaultdict(lambda: defaultdict(list))
+    for i, question in enumerate(questions):
+        families[question.family][question.key].append(i)
+    chosen = []
+    for keys in families.values():
+        if set(keys) == {None}:
+            chosen.extend(keys[None])
+            continue
+        by_size = sorted(keys.values(), key=len, reverse=True)
+        most = max(range(2, len(by_size) + 1), key=lambda n: n * len(by_size[n - 1]), default=0)
+        chosen.extend(i for indices in by_size[:most] for i in indices)
+    return sorted(chosen)

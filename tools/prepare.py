@@ -2,6 +2,7 @@
 
   marionette   the built-in one:         output=DIR [clips=2500] [seed=0] [workers=2]
   folder       videos and a CSV file:    videos=DIR labels=FILE.csv output=DIR
+  mocap        a test set of captures:   file=FILE.npz|FILE.bvh|DIR output=DIR
   import       skeleton files of others: input=PATH format=NAME output=DIR
   export       records as PySKL's file:  records=DIR output=FILE.pkl
 
@@ -29,17 +30,13 @@ from skeleton.errors import SkeletonError
 def marionette(arguments: list[str]) -> int:
     """The synthetic set with exact truth."""
     from hybrid.config_prepare import PrepareConfig
-    from hybrid.data.marionette.dataset import prepare
+    from hybrid.data.marionette.dataset import headline, prepare, told
 
     config = load_config(PrepareConfig, arguments, prog="prepare.py marionette", description=__doc__)
-    counts = ", ".join(f"{count} {split}" for split, count in config.counts.items())
-    print(f"Marionette, seed {config.seed}: {counts} clips of {config.size} x {config.size} pixels -> {config.output}")
+    print(headline(config))
     with tqdm(unit="clip") as bar:
         info = prepare(config, partial(_show, bar))
-    for split, figures in info["splits"].items():
-        tasks = ", ".join(f"{task} {count}" for task, count in figures["tasks"].items())
-        print(f"{split}: {figures['questions']} questions, {figures['binding']} binding ({tasks})")
-    return ready(config.output)
+    return ready(config.output, *told(info))
 
 
 def folder(arguments: list[str]) -> int:
@@ -48,21 +45,24 @@ def folder(arguments: list[str]) -> int:
 
     config = load_config(FolderConfig, arguments, prog="prepare.py folder", description=__doc__)
     print(f"{config.videos} and {config.labels} -> {config.output}", flush=True)
-    from hybrid.data.folder import prepare_folder
+    from hybrid.data.folder import prepare_folder, told
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message="The 'predict_dataloader' does not have many workers")
-    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    warnings.filterwarnings("ignore", message=r"The 'predict_dataloader' does|`isinstance\(treespec, LeafSpec\)` is")
     outcome = prepare_folder(config)
     for failure in outcome.failures:
         print(f"left out: line {failure['line']}, {failure['video']}: {failure['reason']}", file=sys.stderr)
-    for split, figures in outcome.info["splits"].items():
-        tasks = ", ".join(f"{task} {count}" for task, count in figures["tasks"].items()) or "no file"
-        print(f"{split}: {figures['questions']} questions about {figures['videos']} videos ({tasks})")
-    left, twice = outcome.info["left_out"], outcome.info["files_in_two_splits"]
-    print(f"{left['lines']} lines left out, {left['videos_not_named']} videos not named, {twice} files in two splits")
-    reasons = [f"reasons in {Path(config.output) / 'failures.jsonl'}"] if outcome.failures else []
-    return ready(config.output, *reasons, status=int(bool(reasons)))
+    return ready(config.output, *told(outcome, config), status=int(bool(outcome.failures)))
+
+
+def mocap(arguments: list[str]) -> int:
+    """Motion capture, seen by drawn cameras; 1 where captures were left out."""
+    from hybrid.data.mocap import MocapConfig, prepare_mocap, told
+
+    config = load_config(MocapConfig, arguments, prog="prepare.py mocap", description=__doc__)
+    with tqdm(desc=f"{config.file} -> {config.output}", unit="capture") as bar:
+        info = prepare_mocap(config, partial(_show, bar))
+    return ready(config.output, *told(info, config), status=int(info["left_out"] > 0))
 
 
 def import_(arguments: list[str]) -> int:
@@ -98,7 +98,7 @@ def _show(bar: tqdm, done: int, total: int) -> None:
     bar.update(done - bar.n)
 
 
-NAMES = {"marionette": marionette, "folder": folder, "import": import_, "export": export}
+NAMES = {"marionette": marionette, "folder": folder, "mocap": mocap, "import": import_, "export": export}
 
 
 def main(arguments: list[str]) -> int:

@@ -281,3 +281,14 @@ def _info(
         "left_out": left_out,
         "files_in_two_splits": sum(len(splits) > 1 for splits in sides.values()),
     }
+
+
+def told(outcome: Outcome, config: FolderConfig) -> list[str]:
+    """How many questions each split has, what was left out, and where the reasons are."""
+    lines = []
+    for split, figures in outcome.info["splits"].items():
+        tasks = ", ".join(f"{task} {count}" for task, count in figures["tasks"].items()) or "no file"
+        lines.append(f"{split}: {figures['questions']} questions about {figures['videos']} videos ({tasks})")
+    left, twice = outcome.info["left_out"], outcome.info["files_in_two_splits"]
+    lines.append(f"{left['lines']} lines left out, {left['videos_not_named']} videos not named, {twice} files in two splits")
+    return [*lines, *([f"reasons in {Path(config.output) / 'failures.jsonl'}"] if outcome.failures else [])]

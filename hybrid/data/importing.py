@@ -30,13 +30,14 @@ class ImportConfig:
     input: str = field("file of the format, or a folder that is searched to the bottom")
     format: str = field("what the files are", choices=list(FORMATS))
     output: str = field("folder of the records; made when it is missing")
-    fps: float | None = field("frames a second; null: the format's own (ntu 30, humanml3d 20; others have none)", None)
+    fps: float | None = field("frames a second; null: the format's own (ntu 30, humanml3d 20, bvh its own)", None)
     layout: str | None = field("joint layout; null: by the file's joint names or number of joints", None)
     frame_size: list[int] = field("[height, width] in pixels, where the files do not say; needed for openpose", [])
     confidence_threshold: float | None = field("a joint is visible from here on; null: 0.3", None)
     first_frame: int | None = field("number of the first frame; null: 0, for a coco list its first number", None)
     frames: int | None = field("frames of each clip; null: up to the last that has persons", None)
     space: str | None = field("ntu only: camera (metres) or colour (pixels); null: camera", None)
+    metres_per_unit: float | None = field("bvh only: metres of one unit of the file; null: guessed from the legs", None)
 
     def check(self) -> None:
         if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):

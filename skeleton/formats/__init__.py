@@ -12,6 +12,7 @@ from typing import Any
 
 from skeleton.errors import FormatError
 from skeleton.formats.alphapose import alphapose_frames, read_alphapose
+from skeleton.formats.bvh import read_bvh
 from skeleton.formats.coco import coco_clips, coco_frames, read_coco
 from skeleton.formats.common import Clip, check_fps
 from skeleton.formats.frames import StoredFrames, to_skeleton
@@ -30,6 +31,7 @@ FORMATS: dict[str, Callable[..., Skeleton | Iterator[Clip]]] = {
     "coco": read_coco,
     "ntu": read_ntu,
     "humanml3d": read_humanml3d,
+    "bvh": read_bvh,
 }
 FRAMES: dict[str, Callable[..., StoredFrames | dict[str, StoredFrames]]] = {
     "openpose": openpose_frames,
@@ -44,6 +46,7 @@ _PATTERNS = {
     "coco": "*.json",
     "ntu": "*.skeleton",
     "humanml3d": "*.npy",
+    "bvh": "*.bvh",
 }
 
 
@@ -86,7 +89,7 @@ def _check(format: str, options: dict) -> bool:
     if unknown:
         legal = ", ".join(name for name in known if name != "path")
         raise FormatError(f"the format {format} has the options {legal}, found {', '.join(unknown)}; drop it")
-    return known["fps"].default is None
+    return "fps" in known and known["fps"].default is None
 
 
 def _files(place: Path, format: str) -> list[Path]:

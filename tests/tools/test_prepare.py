@@ -11,6 +11,7 @@ import pytest
 from hybrid.data.sample import read_samples
 from skeleton.record import Skeleton
 from skeleton.video import write_video
+from tests.skeleton.formats.bvh_files import bvh_text
 from tests.tools.extraction_models import frames, write_models
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +55,25 @@ def test_makes_a_set_of_a_folder(tmp_path):
     assert json.loads((tmp_path / "set/info.json").read_text())["left_out"] == {"lines": 1, "videos_not_named": 1}
 
 
+def test_makes_a_test_set_of_captures(tmp_path):
+    pytest.importorskip("skeleton.detection", reason="events are found by skeleton.detection")
+    (tmp_path / "captures").mkdir()
+    lift = np.concatenate([np.linspace(-80, 80, 45), np.linspace(80, -80, 45)])
+    for name in "ab":
+        (tmp_path / f"captures/{name}.bvh").write_text(bvh_text(90, turns={"LeftArm": {"Z": lift}}))
+    (tmp_path / "captures/c.bvh").write_text("HIERARCHY\nnothing")
+    done = prepare("mocap", "file=captures", "output=set", "view=front", folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "3 captures, 1 left out, 2 clips\nall: " in done.stdout
+    assert done.stdout.endswith("reasons in set/failures.jsonl\nset is ready\n")
+    (failure,) = (json.loads(line) for line in (tmp_path / "set/failures.jsonl").read_text().splitlines())
+    assert failure["capture"] == "c" and "c.bvh, line 2: expected ROOT or MOTION, found 'nothing'" in failure["reason"]
+    names = {sample.meta["clip"] for sample in read_samples(tmp_path / "set/test.jsonl")}
+    assert names <= {"a_000_front", "b_000_front"}
+    done = prepare("mocap", "file=captures", "output=set", "view=back", folder=tmp_path)
+    assert done.returncode == 1 and "error: expected set to hold nothing or a set made with {'view': 'back'}" in done.stderr
+
+
 def test_exports_records_and_imports_them_again(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("jump/1", "wave/1"):
@@ -76,7 +96,10 @@ def test_exports_records_and_imports_them_again(tmp_path):
     assert again.source["label"] == 1 and again.timestamps[-1] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("name", "key"), [("marionette", "clips (int, 2500)"), ("folder", "labels (str, required)")])
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("marionette", "clips (int, 2500)"), ("folder", "labels (str, required)"), ("mocap", "file (str, required)")],
+)
 def test_every_name_has_its_own_keys(name, key, tmp_path):
     done = prepare(name, "--help", folder=tmp_path)
     assert done.returncode == 0 and key in done.stdout and f"usage: prepare.py {name} " in done.stdout
@@ -84,16 +107,17 @@ def test_every_name_has_its_own_keys(name, key, tmp_path):
 
 def test_help_lists_the_names(tmp_path):
     done = prepare("--help", folder=tmp_path)
-    assert done.returncode == 0 and all(name in done.stdout for name in ("marionette", "folder", "import", "export"))
+    assert done.returncode == 0 and all(name in done.stdout for name in ("marionette", "folder", "mocap", "import", "export"))
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path):
     for arguments, message in (
-        (["kinetics"], "error: expected the name of a data set (marionette, folder, import, export) first, found kinetics"),
-        ([], "error: expected the name of a data set (marionette, folder, import, export) first, found nothing"),
+        (["kinetics"], "error: expected the name of a data set (marionette, folder, mocap, import, export) first, found kinetics"),
+        ([], "error: expected the name of a data set (marionette, folder, mocap, import, export) first, found nothing"),
         (["marionette", "output=x", "clip=3"], "clips"),
         (["folder", "videos=.", "labels=x.csv", "output=y"], "error: expected a CSV file at labels=x.csv, found none"),
         (["folder", "videos=."], "error: expected a value for labels"),
+        (["mocap", "file=.", "output=y", "views=5"], "error: expected views in 1..4, found 5"),
     ):
         done = prepare(*arguments, folder=tmp_path)
         assert done.returncode == 1 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -21,7 +21,7 @@ from hybrid.config_prepare import PrepareConfig
 from hybrid.data.marionette.noise import LAYOUT, THRESHOLD, NoiseModel, bounding_boxes, estimate, true_joints
 from hybrid.data.marionette.render import render
 from hybrid.data.marionette.scene import Scene, draw_scene
-from hybrid.data.marionette.script import focus_of, is_observable
+from hybrid.data.marionette.script import focus_of
 from hybrid.data.marionette.splits import SPLITS
 from hybrid.errors import DataError
 from hybrid.run_folder import write_json, write_jsonl
@@ -32,6 +32,7 @@ from skeleton.narration import describe
 from skeleton.questions import TASKS, Question, Subject, build_questions
 from skeleton.record import Skeleton
 from skeleton.video import write_video
+from skeleton.views import is_observable
 
 VERSION = 2
 QUESTIONS_PER_CLIP = 7.0  # on average, at most
@@ -204,3 +205,18 @@ def _assemble(config: PrepareConfig, settings: dict) -> dict:
     info = {"name": "marionette", "settings": settings, "splits": yields}
     write_json(folder / "info.json", info)
     return info
+
+
+def headline(config: PrepareConfig) -> str:
+    """What is about to be made."""
+    counts = ", ".join(f"{count} {split}" for split, count in config.counts.items())
+    return f"Marionette, seed {config.seed}: {counts} clips of {config.size} x {config.size} pixels -> {config.output}"
+
+
+def told(info: dict) -> list[str]:
+    """How many questions each split has."""
+    lines = []
+    for split, figures in info["splits"].items():
+        tasks = ", ".join(f"{task} {count}" for task, count in figures["tasks"].items())
+        lines.append(f"{split}: {figures['questions']} questions, {figures['binding']} binding ({tasks})")
+    return lines

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hybrid.data.marionette.camera import Camera
 from hybrid.data.marionette.scene import Scene
 from skeleton.layouts import get_layout
 
@@ -47,19 +48,26 @@ def hidden_joints(scene: Scene, pixels: np.ndarray, depth: np.ndarray) -> np.nda
 
     pixels [M, T, V, 2] and depth [M, T, V] of the true joints.
     """
+    return _hidden(scene.camera, pixels, depth, np.ones(depth.shape, bool))
+
+
+def _hidden(camera: Camera, pixels: np.ndarray, depth: np.ndarray, known: np.ndarray) -> np.ndarray:
     names = joint_names()
     corners = [names.index(name) for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
     hidden = np.zeros(depth.shape, bool)
     for blocker in range(len(depth)):
         trunk = pixels[blocker][:, corners]
-        half = 0.06 * scene.camera.focal / scene.camera.distance
+        half = 0.06 * camera.focal / camera.distance
         low, high = trunk.min(1)[:, None] - half, trunk.max(1)[:, None] + half
         inside = ((pixels >= low) & (pixels <= high)).all(-1)
         hidden |= inside & (depth > depth[blocker][:, corners].mean(1)[:, None] + 0.07)
     hidden[:, :, corners] = False
     face = [names.index(name) for name in FACE]
-    ears = depth[:, :, [names.index("left_ear"), names.index("right_ear")]].mean(-1)
-    away = depth[:, :, names.index("nose")] > ears + 0.02
+    sides = [names.index("left_ear"), names.index("right_ear")]
+    ears = depth[:, :, sides].mean(-1)
+    turned = depth[:, :, names.index("nose")] > ears + 0.02
+    crossed = pixels[:, :, corners[0], 0] < pixels[:, :, corners[1], 0]  # without ears, shoulders seen from behind
+    away = np.where(known[:, :, sides].all(-1), turned, crossed)
     hidden[:, :, face] |= away[..., None]
     return hidden
 
@@ -68,13 +76,22 @@ def estimate(
     scene: Scene, rng: np.random.Generator, noise: NoiseModel | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(keypoints [M, T, V, 2] pixels, confidence, visible [M, T, V], boxes [M, T, 4]) as an estimator gives them."""
+    truth, size = true_joints(scene), scene.camera.size
+    return estimate_joints(truth, np.ones(truth.shape[:3], bool), scene.camera, (size, size), rng, noise)
+
+
+def estimate_joints(
+    truth: np.ndarray, known: np.ndarray, camera: Camera, frame_size: tuple[int, int], rng: np.random.Generator,
+    noise: NoiseModel | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """`estimate` of joints: truth [M, T, V, 3] in the camera's world, known [M, T, V] bool (hips and shoulders always
+    are), frame_size (height, width). What is not known has no confidence and is never visible."""
     noise = noise or NoiseModel()
-    truth = true_joints(scene)
     persons, frames = truth.shape[:2]
-    projected = [scene.camera.project(person) for person in truth]
+    projected = [camera.project(person) for person in truth]
     pixels, depth = np.stack([pixel for pixel, _ in projected]), np.stack([far for _, far in projected])
-    height = 1.7 * scene.camera.focal / scene.camera.distance
-    hidden = hidden_joints(scene, pixels, depth)
+    height = 1.7 * camera.focal / camera.distance
+    hidden = _hidden(camera, pixels, depth, known)
 
     moved = np.linalg.norm(np.diff(pixels, axis=1, prepend=pixels[:, :1]), axis=-1)
     spread = noise.jitter * height + noise.jitter_per_speed * moved + noise.hidden_jitter * height * hidden
@@ -86,9 +103,10 @@ def estimate(
 
     confidence = 0.93 - 0.35 * hidden - 1.5 * spread / height + rng.normal(0, 0.04, hidden.shape)
     missed = rng.random(hidden.shape) < noise.joint_miss + noise.hidden_miss * hidden
-    outside = ((pixels < 0) | (pixels >= scene.camera.size)).any(-1)
+    outside = ((pixels < 0) | (pixels >= frame_size[::-1])).any(-1)
     missed |= outside
     confidence = np.where(missed, rng.uniform(0.02, 0.28, hidden.shape), confidence.clip(0.05, 1.0))
+    confidence = np.where(known, confidence, 0.0)
     swap = get_layout(LAYOUT).mirror
     for m in range(persons):
         swapped = _bursts(rng, frames, noise.swap, noise.burst)

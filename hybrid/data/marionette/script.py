@@ -11,6 +11,7 @@ import numpy as np
 from hybrid.data.marionette.motion import Move
 from hybrid.data.marionette.splits import KINDS, split_of_pair
 from skeleton.events import LimbEvent
+from skeleton.views import is_observable
 from skeleton.vocabulary import vocabulary
 
 POSTURES = ("sit", "kneel", "squat", "lie")
@@ -23,21 +24,6 @@ EASILY_SEEN = {"up": 0.3, "down": 0.3, "forward": 0.3}  # drawn less where the k
 SEQUENCE_KINDS = KINDS[:18]
 UPPER_KINDS = tuple(kind for kind in SEQUENCE_KINDS if kind.startswith(("arm", "head")))
 LEAD = 0.25  # seconds in which an arm gets ready to wave or punch
-
-
-def is_observable(event: LimbEvent, view: str) -> bool:
-    """Whether a view (front, back, left, right) can tell this event."""
-    sideways = event.direction in ("left", "right")
-    if view in ("left", "right"):
-        hidden = event.movement in ("swing", "shake", "tilt") or sideways
-    else:
-        hidden = event.direction in ("forward", "back") and event.movement in ("lean", "step")
-    if view == "back":
-        outward = event.direction == "up" or event.limb == f"{event.direction} arm"
-        before_the_trunk = event.movement == "raise" and event.group == "arm" and not outward
-        before_the_trunk |= event.target in ("the belly", "the shoulder")
-        hidden |= before_the_trunk or event.movement in ("nod", "shake", "turn", "punch")
-    return not hidden
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def test_options(tmp_path):
         (["fps=0"], "expected fps above 0, found 0"),
         (["frame_size=[90]"], r"expected frame_size=\[height, width\] in pixels, found \[90\]"),
         (["layout=coco"], "expected a layout among coco17, .*, found coco"),
-        (["format=bvh"], "expected one of pyskl, .* for format, found 'bvh'"),
+        (["format=c3d"], "expected one of pyskl, .* for format, found 'c3d'"),
     ):
         with pytest.raises(ConfigError, match=message):
             load_config(ImportConfig, [*base, *words])

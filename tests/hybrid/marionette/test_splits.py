@@ -7,9 +7,10 @@ import pytest
 
 from hybrid.config_prepare import PrepareConfig
 from hybrid.data.marionette.dataset import make_scene
-from hybrid.data.marionette.script import FOCI, focus_of, is_observable
+from hybrid.data.marionette.script import FOCI, focus_of
 from hybrid.data.marionette.splits import KINDS, SPLITS, TROUSERS, draw_cell, split_of_outfit, split_of_pair
 from skeleton.events import LimbEvent
+from skeleton.views import is_observable
 from skeleton.vocabulary import vocabulary
 
 CONFIG = PrepareConfig(output="unused", clips=1)

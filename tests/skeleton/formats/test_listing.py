@@ -13,6 +13,9 @@ from skeleton.errors import FormatError, SkeletonError
 from skeleton.formats import FORMATS, clips, read
 from skeleton.formats.frames import UNKNOWN, Found, boxes_around, identity_of, oks_sigmas, stack, to_skeleton
 from skeleton.layouts import LAYOUTS, get_layout
+from tests.skeleton.formats.bvh_files import bvh_text
+
+OWN_RATE = ("ntu", "humanml3d", "bvh")  # formats that need no fps
 
 
 def test_folders_are_searched_to_the_bottom(tmp_path):
@@ -32,8 +35,8 @@ def test_folders_are_searched_to_the_bottom(tmp_path):
 
 
 def test_unknown_formats_and_options(tmp_path):
-    with pytest.raises(FormatError, match="expected a format among pyskl, openpose, .*, found 'bvh'"):
-        read(tmp_path, "bvh")
+    with pytest.raises(FormatError, match="expected a format among pyskl, openpose, .*, found 'c3d'"):
+        read(tmp_path, "c3d")
     with pytest.raises(FormatError, match="the format ntu has the options fps, space, found frame_size; drop it"):
         read(tmp_path, "ntu", frame_size=(1, 1))
     with pytest.raises(FormatError, match="the format coco has the options fps, frame_size, .*, found space"):
@@ -41,7 +44,7 @@ def test_unknown_formats_and_options(tmp_path):
     with pytest.raises(FormatError, match="the format openpose holds no times, found no fps either"):
         clips(tmp_path, "openpose")
     for name in FORMATS:
-        options = {} if name in ("ntu", "humanml3d") else {"fps": 3}
+        options = {} if name in OWN_RATE else {"fps": 3}
         with pytest.raises(FormatError, match=f"files of the format {name} at .*, found none"):
             clips(tmp_path, name, **options)
 
@@ -88,6 +91,8 @@ def small_file(format):
         keypoint, score = np.ones((1, 2, 17, 2), np.float32), np.ones((1, 2, 17), np.float32)
         whole = {"frame_dir": "a", "total_frames": 2, "img_shape": (9, 9), "label": 1}
         return pickle.dumps([{**whole, "keypoint": keypoint, "keypoint_score": score}]), "a.pkl"
+    if format == "bvh":
+        return bvh_text(frames=2).encode(), "a.bvh"
     if format == "humanml3d":
         np.save(file := io.BytesIO(), np.ones((2, 22, 3), np.float32))
         return file.getvalue(), "a.npy"
@@ -112,7 +117,7 @@ def small_file(format):
 def test_damage_is_one_sentence(tmp_path, format):
     """Whatever is cut, put in or replaced in a file: a record, or an error of this package in one line."""
     whole, name = small_file(format)
-    options = {} if format in ("ntu", "humanml3d") else {"fps": 5}
+    options = {} if format in OWN_RATE else {"fps": 5}
     options |= {"layout": "coco17", "frame_size": (9, 9)} if format in ("openpose", "alphapose") else {}
     path, rng, outcomes = tmp_path / name, random.Random(0), set()
     odd = [b"null", b"true", b"-1", b"1e400", b'"x"', b"[]", b"{}", b"NaN", b"9" * 30, b"9" * 400]
