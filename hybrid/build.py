@@ -19,6 +19,7 @@ from hybrid.modules.instruction import InstructionModule
 from hybrid.schema import ORACLE, MLLMConfig, TrainConfig
 from hybrid.tiny import VERSION, build_tiny
 from skeleton.files import atomic
+from skeleton.pose_text import EXAMPLE, HEADER
 
 
 def tiny_texts(samples: Iterable[Sample]) -> list[str]:
@@ -39,6 +40,8 @@ def resolve_mllm(config: TrainConfig, samples: Iterable[Sample]) -> MLLMConfig:
     if config.mllm.path != "tiny":
         return config.mllm
     texts = tiny_texts(samples)
+    if config.fusion.mode == "text":  # else its tokenizer would spell the pose letter by letter
+        texts += [HEADER, *EXAMPLE]
     key = json.dumps([VERSION, asdict(config.mllm.tiny), config.seed, texts])
     folder = Path(config.output) / f"tiny_mllm_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     return replace(config.mllm, path=str(build_tiny(folder, texts, config.mllm.tiny, config.seed)))
@@ -52,7 +55,7 @@ def build(config: TrainConfig, samples: Iterable[Sample]) -> tuple[PoseGroundedM
     collator = Collator(processor, positions, config.fusion, config.encoder.layout)
     mllm = load_model(mllm_config)
     joints = None
-    if config.fusion.mode != "none":
+    if config.fusion.mode == "tokens":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             oracle = config.encoder.name == ORACLE

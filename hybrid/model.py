@@ -1,7 +1,9 @@
 """PoseGroundedMLLM: a graph encoder and a video MLLM, joined at the input embeddings.
 
 A plain module: batch in, logits at answer places, scores of answers, or text out. The surprising choices:
-- In mode `none` nothing is built besides the MLLM, and its outputs are the base model's, bit for bit.
+- In modes `none` and `text` nothing is built besides the MLLM, and its outputs are the base model's, bit for bit: in
+`text`
+  the pose is a part of the prompt.
 - A frozen vision tower or encoder stays in eval mode through `train()`. Decoder layers go to train mode even when
   frozen, else gradient checkpointing and LoRA dropout would switch off.
 - With anchoring the vision tower runs once; its output is sampled at the limbs and handed to the MLLM.
@@ -22,7 +24,7 @@ from hybrid.mllm import reuse_video_features, video_features, vision_tower
 
 
 class PoseGroundedMLLM(nn.Module):
-    """`mllm` with joint tokens from `joints`; `joints` is None in mode none."""
+    """`mllm` with joint tokens from `joints`; `joints` is None in all modes but tokens."""
 
     def __init__(self, mllm: PreTrainedModel, joints: JointBranch | OracleBranch | None):
         super().__init__()

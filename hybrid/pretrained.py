@@ -88,18 +88,20 @@ def card(config: TrainConfig, weights: int) -> str:
     base = "a small random model (folder base)" if config.mllm.path == BASE else f"`{config.mllm.path}`"
     hub = [] if config.mllm.path == BASE or Path(config.mllm.path).is_dir() else [f"base_model: {config.mllm.path}"]
     fusion = config.fusion
-    joints = (
-        "no joint tokens"
-        if fusion.mode == "none"
-        else f"{config.encoder.name} over {config.encoder.layout} skeletons at {config.data.pose_fps:g} rows a second, "
-        f"a joint token for each {fusion.granularity} and {fusion.bin_seconds:g} s"
-    )
+    skeletons = f"{config.encoder.layout} skeletons at {config.data.pose_fps:g} rows a second"
+    joints = {
+        "none": "no joint tokens",
+        "text": f"{skeletons}, written into the prompt in at most {fusion.text_tokens} tokens",
+        "tokens": f"{config.encoder.name} over {skeletons}, "
+        f"a joint token for each {fusion.granularity} and {fusion.bin_seconds:g} s",
+    }[fusion.mode]
+    kind = "text" if fusion.mode == "text" else "tokens"
     return "\n".join(
         [
             *("---", *hub, "library_name: hybrid-pose", "pipeline_tag: video-text-to-text", "---"),
             f"# {config.name}",
             "",
-            "A video language model that sees limbs: skeletons enter it as tokens beside the video.",
+            f"A video language model that sees limbs: skeletons enter it as {kind} beside the video.",
             "",
             f"- stands on {base}, which is not in this folder's weights",
             f"- body: {joints}",

@@ -12,6 +12,7 @@ from hybrid.config import field
 from hybrid.errors import ConfigError
 
 ORACLE = "oracle"
+LEAST_TEXT = 256  # tokens; a header and one line for each limb of a person take some more
 
 
 def _demand(holds: bool, message: str) -> None:
@@ -81,7 +82,9 @@ class EncoderConfig:
 class FusionConfig:
     """How a body enters the language model."""
 
-    mode: str = field("none leaves the model as it is", "tokens", choices=["none", "tokens"])
+    mode: str = field(
+        "none leaves the model as it is, text writes the pose into the prompt", "tokens", choices=["none", "text", "tokens"]
+    )
     granularity: str = field("what one joint token stands for", "limb", choices=["limb"])
     bin_seconds: float = field("seconds of one joint token", 0.25)
     max_persons: int = field("persons that get tokens, the best visible first", 3)
@@ -89,6 +92,7 @@ class FusionConfig:
     min_activity: float = field(
         "joint tokens of limbs that move with a smaller probability are left out of the prompt (needs an event head)", 0.0
     )
+    text_tokens: int = field("tokens of the pose in mode text, at most; its steps of time are as fine as fits", 1024)
     position: str = field("position ids of joint tokens", "time", choices=["time", "text"])
     anchor: bool = field("add visual features at the joints' positions", False)
     dropout_pose: float = field("share of training samples without pose", 0.1)
@@ -101,8 +105,13 @@ class FusionConfig:
             f"expected fusion.dropout_pose and fusion.dropout_video to share at most 1, {both}",
         )
         _demand(
-            self.mode != "none" or not self.anchor,
-            "expected fusion.anchor=false with fusion.mode=none, found true: no joint tokens to anchor",
+            self.mode == "tokens" or not self.anchor,
+            f"expected fusion.anchor=false with fusion.mode={self.mode}, found true: no joint tokens to anchor",
+        )
+        _demand(
+            self.mode != "text" or self.text_tokens >= LEAST_TEXT,
+            f"expected fusion.text_tokens of at least {LEAST_TEXT} with fusion.mode=text, found {self.text_tokens}: "
+            "the coarsest text of one person takes more",
         )
 
 
@@ -210,8 +219,9 @@ class TrainConfig:
             f"{tiny.patch_size}; take {max(1, (size or 0) // (2 * tiny.patch_size)) * 2 * tiny.patch_size}",
         )
         _demand(
-            self.fusion.mode != "none" or self.train.event_loss == 0,
-            f"expected train.event_loss=0 with fusion.mode=none, found {self.train.event_loss}: no encoder",
+            self.fusion.mode == "tokens" or self.train.event_loss == 0,
+            f"expected train.event_loss=0 with fusion.mode={self.fusion.mode}, found {self.train.event_loss}: "
+            "no encoder",
         )
         _demand(
             self.train.pretrain_steps == 0 or self.train.event_loss > 0,
@@ -226,6 +236,10 @@ class TrainConfig:
             self.train.pretrain_steps == 0 or not self.encoder.freeze,
             f"expected encoder.freeze=false with train.pretrain_steps={self.train.pretrain_steps}, found true: "
             "event pre-training is training of the encoder",
+        )
+        _demand(
+            self.fusion.mode != "text" or self.encoder.name != ORACLE,
+            f"expected fusion.mode=tokens with encoder.name={ORACLE}, found text: events are told in joint tokens",
         )
         oracle, losses = self.encoder.name == ORACLE, (self.train.event_loss, self.train.look_loss)
         _demand(

@@ -26,6 +26,7 @@ SCHEMAS = {  # where each tool's keys stand; imported when asked for, because on
     "extract": ("hybrid.config_extract", "ExtractConfig"),
     "prepare marionette": ("hybrid.config_prepare", "PrepareConfig"),
     "prepare folder": ("hybrid.config_folder", "FolderConfig"),
+    "prepare mocap": ("hybrid.config_prepare", "MocapConfig"),
     "prepare import": ("hybrid.data.importing", "ImportConfig"),
     "prepare export": ("hybrid.config_folder", "ExportConfig"),
     "summarize": ("hybrid.summary", "SummaryConfig"),

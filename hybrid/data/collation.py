@@ -1,11 +1,13 @@
 """Clips and questions -> one batch of tensors, on the CPU.
 
-A row is a tree (see fusion.placement): the prefix with video and joint placeholders, questions behind it, and
-behind each question what is answered: the truth in training, all options in scoring, nothing in generation. Nothing
-is truncated: a row longer than the model's limit is an error of the caller's settings.
+A row is a tree (see fusion.placement): the prefix with video and joint placeholders, questions behind it, and behind
+each question what is answered: the truth in training, all options in scoring, nothing in generation. Nothing is
+truncated: a row longer than the model's limit is an error of the caller's settings. In mode `text` the pose stands in
+words where else the joints stand, once for all questions; a row without a skeleton reads as in mode `none`.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from hybrid.mllm import GRID, Positions
 from hybrid.schema import FusionConfig
 from skeleton.events import LimbEvent
 from skeleton.layouts import LIMBS
+from skeleton.pose_text import pose_as_text
 from skeleton.record import Skeleton
 from skeleton.transforms import SkeletonBatch, collate, kept_persons
 from skeleton.video import Frames
@@ -58,7 +61,7 @@ class Batch:
     """input_ids, placeholders [B, L]; attention_mask [B, L]; until [B, L] where rows branch, for fusion.placement.tree_mask,
     else None; position_ids [3, B, L] or [B, L];
     media: the processor's tensors; with_video [B] bool; colours: of the rows with video, for fusion.anchoring, [] without
-    anchor; seconds [B]; body, plan: None in mode none;
+    anchor; seconds [B]; body, plan: None in modes none and text;
     events [B, 1 + M * K * G, F]: targets of fusion tokens (see event_targets), NaN where unknown, None without any;
     looks [B, M, words]: ids of the words for each person's look, -1 for none, None without any.
     Answer tokens, flat [n]: `targets` are predicted at (`rows`, `sources`) and belong to answer number `answers`."""
@@ -142,8 +145,9 @@ class Collator:
 
     def __init__(self, processor: ProcessorMixin, positions: Positions, fusion: FusionConfig, layout: str):
         self.processor, self.positions, self.fusion, self.layout = processor, positions, fusion, layout
-        self.joints = fusion.mode != "none"
+        self.joints = fusion.mode == "tokens"
         self.frames = {video: render(processor, video, self.joints) for video in (True, False)}
+        self.told = lru_cache(maxsize=4096)(self._told)
         self.end, self.pad = processor.tokenizer.eos_token_id, processor.tokenizer.pad_token_id
         self.known: dict[str, list[int]] = {}
 
@@ -152,6 +156,19 @@ class Collator:
         if text not in self.known:
             self.known[text] = self.processor.tokenizer.encode(text, add_special_tokens=False)
         return self.known[text]
+
+    def pose(self, row: Row) -> list[int]:
+        """Ids of the pose in words and of the line's end behind it; none without a skeleton and in the other modes."""
+        return self.told(row.skeleton, row.seconds) if self.fusion.mode == "text" and row.skeleton is not None else []
+
+    def _told(self, skeleton: Skeleton, seconds: float) -> list[int]:
+        def ids(text: str) -> list[int]:
+            return self.processor.tokenizer.encode(text + "\n", add_special_tokens=False)
+
+        fusion = self.fusion
+        return ids(
+            pose_as_text(skeleton, 0.0, seconds, fusion.text_tokens, lambda text: len(ids(text)), fusion.max_persons)
+        )
 
     def __call__(self, rows: list[Row], left: bool = False) -> Batch:
         """Tensors of `rows`; `left` pads on the left, for generation."""
@@ -165,7 +182,7 @@ class Collator:
         return self.pack(rows, built, media, body, plan, answers, left)
 
     def bodies(self, rows: list[Row]) -> tuple[SkeletonBatch | None, TokenPlan | None]:
-        """Skeleton tensors and the plan of their tokens; None in mode none."""
+        """Skeleton tensors and the plan of their tokens; None in all modes but tokens."""
         if not self.joints:
             return None, None
         body = collate([row.skeleton for row in rows], [0.0] * len(rows), self.fusion.max_persons, self.layout)
@@ -256,7 +273,7 @@ class Collator:
         return [silent if row.frames is None else next(prefixes) for row in rows], media
 
     def build(self, row: Row, ids: list[int], own: dict[str, Tensor], times: Tensor, answers: int) -> _Tokens:
-        """One row: prefix, joint placeholders at `times`, then the tree of its branches."""
+        """One row: prefix, joint placeholders at `times` or the pose in words, then the tree of its branches."""
         frame = self.frames[row.frames is not None]
         base = self.positions(torch.tensor(ids), own)
         dims, free = base.shape[0], int(base[0, -1])
@@ -275,7 +292,7 @@ class Collator:
         start = len(ids)
         tokens = _Tokens(list(ids), pieces, [], (start, start + len(times)), [])
         tokens.ids += [self.pad] * len(times)
-        free = tokens.append(self.encode(frame.between) if frame.between else [], free)
+        free = tokens.append(self.pose(row) + (self.encode(frame.between) if frame.between else []), free)
         tokens.until = [0] * len(tokens.ids)
         for branch in row.branches:
             question = len(tokens.ids)

@@ -1,6 +1,7 @@
 """Small real models and clips made on the spot."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ from hybrid.build import build
 from hybrid.config import load_config
 from hybrid.data.collation import Branch, Row
 from hybrid.data.sample import Sample, write_samples
-from hybrid.schema import TrainConfig
+from hybrid.mllm import load_model
+from hybrid.schema import MLLMConfig, TinyConfig, TrainConfig
+from hybrid.tiny import build_tiny
 from hybrid.training import train
 from skeleton.record import Skeleton
 from skeleton.video import Frames, write_video
+from tests.hybrid.families import CLOCKED, build_family
+from tests.hybrid.families import WORDS as FAMILY_TEXTS
 
 WORDS = ("Which limb does the person raise?", "the left arm", "the right leg", "1.2 to 3.4", "0567890", "kick", "both")
 
@@ -153,3 +158,60 @@ def whole(configure):
     """(config, folder) of an uninterrupted run with frozen parts and LoRA, so with dropout."""
     config = configure("whole")
     return config, train(config)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _numbers_in_words():
+    """SmolVLM's processor writes the number of frames with the package num2words, which may not be here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("transformers.models.smolvlm.processing_smolvlm.num2words", str)
+        yield
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """folder(family): the saved model of a family, built once."""
+    root = tmp_path_factory.mktemp("families")
+    sizes = TinyConfig(width=32, layers=2, heads=2, vision_width=32, vision_layers=1)
+
+    @cache
+    def saved(family: str) -> Path:
+        if family != "tiny":
+            return build_family(family, root / family, FAMILY_TEXTS)
+        model = load_model(MLLMConfig(path=str(build_tiny(root / family, FAMILY_TEXTS, sizes, 0))))
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            for parameter in model.parameters():  # as loud as the others, so that everything has an effect
+                parameter.normal_(std=0.2) if parameter.ndim > 1 else None
+        model.save_pretrained(root / family)
+        return root / family
+
+    return saved
+
+
+@pytest.fixture(scope="session")
+def load(folder, tiny_config):
+    """load(family, fusion={...}, mllm={...}) -> (model in eval mode, collator), with joint tokens as the family has them;
+    the plain ones are loaded once."""
+
+    @cache
+    def plainly(family):
+        return fresh(family)
+
+    def built(family, fusion=None, mllm=None):
+        return fresh(family, fusion, mllm) if fusion or mllm else plainly(family)
+
+    def fresh(family, fusion=None, mllm=None):
+        clocked = family in CLOCKED
+        own = {"position": "time" if clocked else "text", "anchor": False}
+        config = replace(
+            tiny_config,
+            mllm=MLLMConfig(
+                **{"path": str(folder(family)), "freeze_vision": True, "freeze_language": True, **(mllm or {})}
+            ),
+            fusion=replace(tiny_config.fusion, **(own | (fusion or {}))),
+        )
+        model, collator = build(config, [])
+        return model.eval(), collator
+
+    return built

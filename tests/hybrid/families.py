@@ -194,6 +194,12 @@ FAMILIES: dict[str, Callable[[Path, list[str]], None]] = {
 }
 
 
+FAMILY_NAMES = ("tiny", *FAMILIES)
+CLOCKED = ("tiny", "qwen2_vl", "qwen3_vl")  # positions are (t, h, w)
+QUESTION = "Which limb does the person raise?"
+WORDS = [QUESTION, "the left arm", "kick", "both"]
+
+
 def build_family(name: str, folder: Path, texts: list[str]) -> Path:
     """Write the model of a family and its processor to `folder`."""
     with torch.random.fork_rng(devices=[]):

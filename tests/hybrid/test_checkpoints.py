@@ -52,6 +52,7 @@ def test_checkpoints_that_cannot_be_used_are_one_sentence(whole, configure, tmp_
     [
         (("encoder.width=24",), r"\d+ of another shape \(first: model\.joints\..* expected \("),
         (("fusion.mode=none", "fusion.anchor=false"), r"\d+ unknown \(first: model\.joints\."),
+        (("fusion.mode=text", "fusion.anchor=false"), r"\d+ unknown \(first: model\.joints\."),
         (("mllm.lora_rank=0",), r"\d+ unknown \(first: .*lora_A"),
         (("mllm.lora_rank=0", "mllm.freeze_language=false"), r"\d+ weights missing \(first: model\.mllm\."),
     ],

@@ -4,8 +4,6 @@ Each is compared with itself used plainly: its own processor, its own forward, i
 """
 
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,70 +16,9 @@ from hybrid.errors import ModelError
 from hybrid.mllm import Positions, load_model, load_processor, video_features, vision_tower
 from hybrid.schema import MLLMConfig, TinyConfig, TrainConfig
 from hybrid.tiny import build_tiny, train_tokenizer
-from tests.hybrid.families import FAMILIES, build_family
+from tests.hybrid.families import CLOCKED, FAMILY_NAMES, QUESTION, WORDS
 
-QUESTION = "Which limb does the person raise?"
-WORDS = [QUESTION, "the left arm", "kick", "both"]
-CLOCKED = ("tiny", "qwen2_vl", "qwen3_vl")
-FAMILY_NAMES = ("tiny", *FAMILIES)
 PROJECTIONS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _numbers_in_words():
-    """SmolVLM's processor writes the number of frames with the package num2words, which may not be here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("transformers.models.smolvlm.processing_smolvlm.num2words", str)
-        yield
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    """folder(family): the saved model of a family, built once."""
-    root = tmp_path_factory.mktemp("families")
-    sizes = TinyConfig(width=32, layers=2, heads=2, vision_width=32, vision_layers=1)
-
-    @cache
-    def saved(family: str) -> Path:
-        if family != "tiny":
-            return build_family(family, root / family, WORDS)
-        model = load_model(MLLMConfig(path=str(build_tiny(root / family, WORDS, sizes, 0))))
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(0)
-            for parameter in model.parameters():  # as loud as the others, so that everything has an effect
-                parameter.normal_(std=0.2) if parameter.ndim > 1 else None
-        model.save_pretrained(root / family)
-        return root / family
-
-    return saved
-
-
-@pytest.fixture(scope="session")
-def load(folder, tiny_config):
-    """load(family, fusion={...}, mllm={...}) -> (model in eval mode, collator), with joint tokens as the family has them;
-    the plain ones are loaded once."""
-
-    @cache
-    def plainly(family):
-        return fresh(family)
-
-    def built(family, fusion=None, mllm=None):
-        return fresh(family, fusion, mllm) if fusion or mllm else plainly(family)
-
-    def fresh(family, fusion=None, mllm=None):
-        clocked = family in CLOCKED
-        own = {"position": "time" if clocked else "text", "anchor": False}
-        config = replace(
-            tiny_config,
-            mllm=MLLMConfig(
-                **{"path": str(folder(family)), "freeze_vision": True, "freeze_language": True, **(mllm or {})}
-            ),
-            fusion=replace(tiny_config.fusion, **(own | (fusion or {}))),
-        )
-        model, collator = build(config, [])
-        return model.eval(), collator
-
-    return built
 
 
 def plain(collator, row, text):

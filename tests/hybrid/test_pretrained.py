@@ -54,6 +54,7 @@ def score(model, collator, row, asked):
         {"mllm": LORA, "train": {"event_loss": 0.5}},
         {},  # all of the language model trains
         {"fusion": {"mode": "none", "anchor": False}},
+        {"mllm": LORA, "fusion": {"mode": "text", "anchor": False}},
     ],
 )
 def test_scores_are_equal_after_a_round_trip(saved, row, asked, settings, tmp_path):
@@ -104,6 +105,9 @@ def test_the_card_says_what_it_stands_on_and_how_to_load_it(saved):
     hub = load_config(TrainConfig, ["mllm.path=Qwen/Qwen2.5-VL-3B-Instruct", "fusion.mode=none"])
     text = card(hub, 1234)
     assert text.startswith("---\nbase_model: Qwen/Qwen2.5-VL-3B-Instruct\n")
+    worded = card(load_config(TrainConfig, ["fusion.mode=text", "fusion.text_tokens=2000"]), 1)
+    assert "coco17 skeletons at 24 rows a second, written into the prompt in at most 2000 tokens" in worded
+    assert "enter it as text" in worded and "enter it as tokens" in text
     assert "no joint tokens" in text and "1,234 trained weights" in text
 
 

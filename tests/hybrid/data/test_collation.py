@@ -12,6 +12,7 @@ from hybrid.data.event_targets import columns
 from skeleton.errors import SkeletonError
 from skeleton.events import LimbEvent
 from skeleton.layouts import LIMBS
+from skeleton.pose_text import pose_as_text
 
 QUESTION = "Which limb does the person raise?"
 LIMB_COUNT = len(LIMBS)
@@ -63,6 +64,35 @@ def test_mode_none_has_no_joints_at_all(collators, row):
     batch = collators("none")([row(persons=2, branches=[Branch(QUESTION, ("kick",))])])
     assert batch.body is None and batch.plan is None and batch.events is None
     assert not batch.placeholders.any()
+
+
+def test_a_pose_in_words_is_ordinary_text_between_video_and_question(collators, row):
+    collator, plain = collators("text", text_tokens=1500), collators("none")
+    one = row(persons=2, branches=[Branch(QUESTION, ("kick",)), Branch("both?", ("both",))])
+    batch, base = collator([one]), plain([one])
+    assert batch.body is None and batch.plan is None and not batch.placeholders.any()
+    before = len(pieces(collator, "<|im_start|><|vision_start|>", 8, "<|vision_end|>"))
+    text = pose_as_text(one.skeleton, 0.0, 3.0, 1500, lambda text: len(ids(collator, text + "\n")))
+    words = ids(collator, text + "\n")
+    around = base.input_ids[0].tolist()
+    assert batch.input_ids[0].tolist() == [*around[:before], *words, *around[before:]]
+    assert len(words) <= 1500
+    shifted = base.position_ids[:, 0].clone()
+    shifted[:, before:] += len(words)  # the text pushes the question on
+    kept = torch.cat([batch.position_ids[:, 0, :before], batch.position_ids[:, 0, before + len(words) :]], 1)
+    assert torch.equal(kept, shifted)
+    assert batch.sources.tolist() == (base.sources + len(words)).tolist()
+
+
+def test_a_pose_in_words_keeps_to_the_persons_and_the_budget(collators, row):
+    three = row(persons=3, branches=[Branch(QUESTION)])
+    texts = [
+        collator.processor.tokenizer.decode(collator.pose(three))
+        for collator in (collators("text", text_tokens=4000), collators("text", text_tokens=4000, max_persons=1))
+    ]
+    assert [text.count("\nPerson") for text in texts] == [3, 1]
+    with pytest.raises(SkeletonError, match=r"expected a budget of at least \d+ tokens, .* found 300: give more"):
+        collators("text", text_tokens=300)([three])
 
 
 def test_targets_are_exactly_the_answer_and_its_end(collators, row):
