@@ -16,11 +16,12 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 from skeleton.errors import SkeletonError
 from skeleton.layouts import convert, get_layout
 from skeleton.record import Skeleton
-from skeleton.steadying import bridge, held, rolling, smooth, trust, unswap
+from skeleton.steadying import bridge, held, rolling, smooth, trust, unswap, without_flicker
 
 SMOOTHING_SECONDS = {2: 0.045, 3: 0.02}  # of joints, by coordinates; a fast repetition lasts half a second
 DOUBTFUL = 2.5  # times as much for a joint that the estimator doubts, such as one behind the trunk
 GAP_SECONDS = 0.5  # longer absences are not bridged
+SEEN = 0.6  # share of the rows of a second in which a joint must be seen to be measured
 WIDTH = 0.75  # shoulders from the front, in torsos
 SIDE_VIEW = 0.5  # a body whose shoulders show less than this share of their width is seen from a side
 BONES = {
@@ -32,6 +33,7 @@ BONES = {
 RATIOS = {"upper": (0.48, 0.72), "fore": (0.42, 0.62), "thigh": (0.62, 1.0), "shank": (0.6, 1.0)}  # lengths in torsos
 LEG = ("thigh", "shank")
 SIDES = ("left", "right")
+CROWD = 3  # persons from whose common motion the camera's is told
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,18 @@ class Kinematics:
         return np.linalg.norm(self.joints[one][rows] - self.joints[other][rows], axis=1) / self.torso[rows]
 
 
-def measure(skeleton: Skeleton, person: int) -> Kinematics | None:
+def measure(skeleton: Skeleton, person: int, shift: np.ndarray | None = None) -> Kinematics | None:
     """Kinematics of the person in row `person`, between the first and the last row where they are seen; None where
-    hips and shoulders are seen in less than three rows. 3D records have y up. Raises SkeletonError for an unknown row."""
+    hips and shoulders are seen in less than three rows. 3D records have y up. shift [T, C]: how far the camera has
+    moved the picture (`camera_shift`), taken away first. Raises SkeletonError for an unknown row."""
     if not 0 <= person < skeleton.num_persons:
         raise SkeletonError(f"expected a person row below {skeleton.num_persons}, found {person}: count from 0")
     has_face = "nose" in get_layout(skeleton.layout).joints
     body = convert(skeleton, "coco17")
     names = get_layout("coco17").joints
     points = np.where(body.visible[person][..., None], body.keypoints[person], np.nan).astype(float)
+    if shift is not None:
+        points -= shift[:, None]
     planar = points.shape[-1] == 2
     if planar:
         points[..., 1] *= -1
@@ -119,7 +124,7 @@ def measure(skeleton: Skeleton, person: int) -> Kinematics | None:
     rows = slice(seen[0], seen[-1] + 1)
     times, points = body.timestamps[rows], points[rows]
     fps = 1.0 / float(np.median(np.diff(times)))
-    points = bridge(points, round(GAP_SECONDS * fps))
+    points = bridge(without_flicker(points, round(fps), SEEN), round(GAP_SECONDS * fps))
     if planar:
         points = unswap(points, get_layout("coco17").mirror, trunk)
         points = bridge(points, 1)
@@ -131,6 +136,22 @@ def measure(skeleton: Skeleton, person: int) -> Kinematics | None:
     for part in ("shoulder", "hip", "ear", "knee", "ankle"):
         joints[part] = (joints[f"left_{part}"] + joints[f"right_{part}"]) / 2
     return _planar(times, fps, joints, sure, has_face) if planar else _solid(times, fps, joints, sure)
+
+
+def camera_shift(skeleton: Skeleton) -> np.ndarray:
+    """[T, 2]: how far the picture has moved since the first row, in pixels: what the hips and shoulders of most of at
+    least three persons do from row to row is the camera's, not theirs. Zeros for fewer persons and in 3D."""
+    body = convert(skeleton, "coco17")
+    moved = np.zeros((skeleton.num_frames, body.keypoints.shape[-1]))
+    if body.keypoints.shape[-1] != 2 or skeleton.num_persons < CROWD or skeleton.num_frames < 2:
+        return moved
+    trunk = [get_layout("coco17").index(f"{side}_{part}") for side in SIDES for part in ("shoulder", "hip")]
+    points = np.where(body.visible[:, :, trunk, None], body.keypoints[:, :, trunk], np.nan).astype(float)
+    steps = np.diff(points, axis=1).transpose(1, 0, 2, 3)
+    persons = np.isfinite(steps[..., 0]).any(2).sum(1)
+    for row in np.flatnonzero(persons >= CROWD):
+        moved[row + 1] = np.nanmedian(steps[row].reshape(-1, 2), axis=0)
+    return np.cumsum(moved, axis=0)
 
 
 def _solid(times: np.ndarray, fps: float, joints: dict[str, np.ndarray], sure: dict[str, np.ndarray]) -> Kinematics:

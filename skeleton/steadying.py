@@ -1,7 +1,14 @@
 """Joints of an estimator made fit for measuring: gaps bridged, exchanged sides put back, noise smoothed by trust."""
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, median_filter, percentile_filter
+from scipy.ndimage import gaussian_filter1d, median_filter, percentile_filter, uniform_filter1d
+
+
+def without_flicker(points: np.ndarray, window: int, share: float) -> np.ndarray:
+    """Points [T, V, C] in which a joint is NaN where it is known in less than `share` of the `window` rows around."""
+    known = np.isfinite(points[..., 0]).astype(float)
+    steady = uniform_filter1d(known, max(window, 1), axis=0, mode="nearest") >= share
+    return np.where(steady[..., None], points, np.nan)
 
 
 def bridge(points: np.ndarray, longest: int) -> np.ndarray:

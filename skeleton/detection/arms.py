@@ -17,7 +17,7 @@ def arm(body: Kinematics, side: str) -> list[Found]:
         first, last = max(first - way, 0), min(last + way, len(upper) - 1)
         rows = slice(first, last + 1)
         kind = (
-            _punch(upper[rows, 1], fore[rows, 1])
+            _punch(upper[rows, 1], fore[rows, 1], body.fps)
             or _wave(upper[rows], fore[rows])
             or _touch_high(body, side, first, last)
             or _circle(body, side, rows)
@@ -64,16 +64,18 @@ def _circle(body: Kinematics, side: str, rows: slice) -> dict | None:
     return {"movement": "circle", "count": max(1, round((turn + 40) / 360))}
 
 
-def _punch(upper: np.ndarray, fore: np.ndarray) -> dict | None:
+def _punch(upper: np.ndarray, fore: np.ndarray, fps: float) -> dict | None:
     limit = thresholds()["arm"]
     fold = np.nan_to_num(fore - upper)
     if fold.max() < limit["punch_fold"]:
         return None
     dips, _ = find_peaks(-fold, prominence=limit["punch_dip"])
+    far = max(round(limit["punch_seconds"] * fps), 1)
+    folded = [(fold[max(row - far, 0) : row].max(), fold[row:].max()) for row in dips]
     dips = [
         row
-        for row in dips
-        if fold[:row].max() > limit["punch_fold"] - 0.2 and fold[row:].max() > limit["punch_fold"] - 0.4
+        for row, (before, after) in zip(dips, folded, strict=True)
+        if before > limit["punch_fold"] - 0.2 and after > limit["punch_fold"] - 0.4
     ]
     guard = np.nanmedian(upper[fold > 0.8 * fold.max()])
     real = [row for row in dips if upper[row] - guard > limit["punch_upper_swing"]]
@@ -86,7 +88,7 @@ def _wave(upper: np.ndarray, fore: np.ndarray) -> dict | None:
     if len(high) < 4:
         return None
     rows = slice(high[0], high[-1] + 1)
-    if middle(upper[rows, 1]) > limit["wave_upper_highest"] or middle(fore[rows, 1]) < limit["wave_fore_middle"]:
+    if middle(fore[rows, 1]) < limit["wave_fore_middle"]:
         return None
     level = np.stack([np.nan_to_num(fore[rows, axis]) for axis in (0, 2)])
     level = level[np.argmax(level.std(1))]
@@ -94,7 +96,8 @@ def _wave(upper: np.ndarray, fore: np.ndarray) -> dict | None:
     inner = sway[2:-2] if len(sway) > 8 else sway
     tops, _ = find_peaks(sway, prominence=limit["wave_swing"])
     bottoms, _ = find_peaks(-sway, prominence=limit["wave_swing"])
-    if len(tops) + len(bottoms) < 2 and not len(tops):
+    least = 1 if middle(upper[rows, 1]) < limit["wave_upper"] else 3  # an arm held overhead must go to and fro
+    if not len(tops) or len(tops) + len(bottoms) < least:
         return None
     low = inner.min() + 0.3 * (sway[tops].max(initial=inner.min()) - inner.min())
     return {"movement": "wave", "count": max(1, int((sway[bottoms] <= low).sum()))}

@@ -12,7 +12,7 @@ from skeleton.detection.signals import Found
 from skeleton.detection.trunk import trunk
 from skeleton.detection.whole_body import whole_body
 from skeleton.events import LimbEvent
-from skeleton.kinematics import SIDES, Kinematics, measure
+from skeleton.kinematics import SIDES, Kinematics, camera_shift, measure
 from skeleton.record import Skeleton
 from skeleton.vocabulary import vocabulary
 
@@ -28,15 +28,15 @@ def detect_events(
     units, NaN where it is not seen; what is done with objects is told only where they are given. names: track id ->
     words for whoever is the target of a movement; "person ID" where none are given.
     """
-    bodies, found = {}, {}
+    bodies, found, shift = {}, {}, camera_shift(skeleton)
     for row, person in enumerate(skeleton.track_ids.tolist()):
-        body = measure(skeleton, row)
+        body = measure(skeleton, row, shift)
         if body is None:
             continue
         start = int(np.searchsorted(skeleton.timestamps, body.times[0]))
         rows = slice(start, start + len(body.times))
         sign = (1, -1) if body.planar else (1, 1, 1)
-        paths = {name: np.asarray(path, float)[rows] * sign for name, path in (objects or {}).items()}
+        paths = {name: (np.asarray(path, float) - shift)[rows] * sign for name, path in (objects or {}).items()}
         bodies[person], found[person] = body, _joined(with_objects(body, movements(body), paths))
     with_persons(bodies, found, {person: f"person {person}" for person in bodies} | dict(names or {}))
     events = [event(one, person, bodies[person]) for person, list_ in found.items() for one in list_]

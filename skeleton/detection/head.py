@@ -21,7 +21,8 @@ def head(body: Kinematics, postures: list[Found], bends: list[Found]) -> list[Fo
         if len(beats) > 2:  # whoever nods all the time is low half of the time
             angles[:, 1] -= np.nanpercentile(angles[still, 1], 80)
         for axis, name in enumerate(("yaw", "pitch", "roll")):
-            limit[name] = max(limit[name], limit["noise"] * quiet(angles[:, axis], round(body.fps)))
+            noise = limit["noise"] * quiet(angles[:, axis], round(body.fps))
+            limit[name] = float(np.clip(noise, limit[name], limit["noise_most"] * limit[name]))
     change = round(limit["change"] * body.fps)
     for posture in postures if body.planar else ():
         inner = slice(posture.first + change, max(posture.last + 1 - change, posture.first + change))

@@ -72,6 +72,10 @@ def _handshakes(
     same = np.abs(partner.times[rows] - body.times) < 0.5 / body.fps
     hand, theirs = body.joints["right_wrist"], partner.joints["right_wrist"][rows]
     apart = np.linalg.norm(hand - theirs, axis=1) / body.torso
+    if body.planar:  # hands that meet in the picture may be far apart in depth: look for as large, on the same ground
+        larger = np.maximum(body.torso, partner.torso[rows]) / np.minimum(body.torso, partner.torso[rows])
+        higher = np.abs(body.joints["hip"][:, 1] - partner.joints["hip"][rows, 1]) / body.torso
+        same &= (larger < limit["same_size"]) & (higher < limit["same_ground"])
     near = same & (np.nan_to_num(apart, nan=9.0) < limit["near_hand"])
     lift = np.zeros(len(near), bool)
     for first, last in lifted(body, "right"):

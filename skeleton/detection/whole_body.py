@@ -57,13 +57,17 @@ def _jumps(body: Kinematics, low: list[Found]) -> list[Found]:
     lower = np.interp(np.arange(len(lower)), np.flatnonzero(np.isfinite(lower)), lower[np.isfinite(lower)])
     window = 2 * round(limit["hop_window"] * body.fps / 2) + 1
     risen = lower - grey_opening(lower, window)
+    apart = np.linalg.norm(body.joints["left_ankle"] - body.joints["right_ankle"], axis=1) / body.torso
     found = []
     for first, last in excursions(risen, limit["hop"], 0.04, 1, 2):
         air = last - first + 1
         if any(f.first <= last and first <= f.last and f.movement != "squat" for f in low):
             continue
-        hips = body.joints["hip"][:, 1] / body.torso
-        if hips[first : last + 1].max() - min(hips[max(first - 1, 0)], hips[min(last + 1, len(hips) - 1)]) < 0.08:
+        trunk = (body.joints["hip"][:, 1] + body.joints["shoulder"][:, 1]) / 2 / body.torso
+        ground = min(trunk[max(first - 1, 0)], trunk[min(last + 1, len(trunk) - 1)])
+        if not trunk[first : last + 1].max() - ground > limit["hop_trunk"]:
+            continue
+        if middle(apart[first : last + 1]) > limit["hop_feet"]:
             continue
         start, end = max(first - round(0.7 * air), 0), min(last + round(0.4 * air), len(lower) - 1)
         found.append(Found("whole body", "jump", start, end))
