@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 from skeleton.errors import SkeletonError
 from skeleton.layouts import convert, get_layout
 from skeleton.record import Skeleton
-from skeleton.steadying import bridge, held, rolling, smooth, trust, unswap, without_flicker
+from skeleton.steadying import between_sides, bridge, held, rolling, smooth, trust, unswap, without_flicker
 
 SMOOTHING_SECONDS = {2: 0.045, 3: 0.02}  # of joints, by coordinates; a fast repetition lasts half a second
 DOUBTFUL = 2.5  # times as much for a joint that the estimator doubts, such as one behind the trunk
@@ -104,7 +104,7 @@ class Kinematics:
 
 def measure(skeleton: Skeleton, person: int, shift: np.ndarray | None = None) -> Kinematics | None:
     """Kinematics of the person in row `person`, between the first and the last row where they are seen; None where
-    hips and shoulders are seen in less than three rows. 3D records have y up. shift [T, C]: how far the camera has
+    shoulders are seen in less than three rows. Where hips are out of the picture they are put a torso below. 3D records have y up. shift [T, C]: how far the camera has
     moved the picture (`camera_shift`), taken away first. Raises SkeletonError for an unknown row."""
     if not 0 <= person < skeleton.num_persons:
         raise SkeletonError(f"expected a person row below {skeleton.num_persons}, found {person}: count from 0")
@@ -117,8 +117,13 @@ def measure(skeleton: Skeleton, person: int, shift: np.ndarray | None = None) ->
     planar = points.shape[-1] == 2
     if planar:
         points[..., 1] *= -1
-    trunk = [names.index(f"{side}_{part}") for side in SIDES for part in ("shoulder", "hip")]
-    seen = np.flatnonzero(np.isfinite(points[:, trunk, 0]).all(1))
+    shoulders, hips = ([names.index(f"{side}_{part}") for side in SIDES] for part in ("shoulder", "hip"))
+    if (
+        planar
+        and np.isfinite(points[:, hips, 0]).any(1).sum() < SEEN * np.isfinite(points[:, shoulders, 0]).all(1).sum()
+    ):
+        points[:, hips] = _hips_below(points[:, shoulders])
+    seen = np.flatnonzero(np.isfinite(points[:, shoulders, 0]).any(1) & np.isfinite(points[:, hips, 0]).any(1))
     if len(seen) < 3:
         return None
     rows = slice(seen[0], seen[-1] + 1)
@@ -126,7 +131,7 @@ def measure(skeleton: Skeleton, person: int, shift: np.ndarray | None = None) ->
     fps = 1.0 / float(np.median(np.diff(times)))
     points = bridge(without_flicker(points, round(fps), SEEN), round(GAP_SECONDS * fps))
     if planar:
-        points = unswap(points, get_layout("coco17").mirror, trunk)
+        points = unswap(points, get_layout("coco17").mirror)
         points = bridge(points, 1)
     sharp, blurred = (smooth(points, factor * SMOOTHING_SECONDS[points.shape[-1]] * fps) for factor in (1, DOUBTFUL))
     trusted = trust(np.where(body.visible[person, rows], body.confidence[person, rows], np.nan), fps)
@@ -134,8 +139,16 @@ def measure(skeleton: Skeleton, person: int, shift: np.ndarray | None = None) ->
     joints = {name: points[:, i] for i, name in enumerate(names)}
     sure = {name: trusted[:, i, 0] for i, name in enumerate(names)}
     for part in ("shoulder", "hip", "ear", "knee", "ankle"):
-        joints[part] = (joints[f"left_{part}"] + joints[f"right_{part}"]) / 2
+        joints[part] = between_sides(joints[f"left_{part}"], joints[f"right_{part}"])
     return _planar(times, fps, joints, sure, has_face) if planar else _solid(times, fps, joints, sure)
+
+
+def _hips_below(shoulders: np.ndarray) -> np.ndarray:
+    """Hips [T, 2, C] of somebody of whom the picture shows the upper part, upright, from shoulders [T, 2, C]."""
+    wide = np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1)
+    torso = np.nanpercentile(wide, 90) / WIDTH if np.isfinite(wide).any() else np.nan
+    center = between_sides(shoulders[:, 0], shoulders[:, 1])[:, None]
+    return center + 0.6 * (shoulders - center) - (0.0, torso)
 
 
 def camera_shift(skeleton: Skeleton) -> np.ndarray:
@@ -192,6 +205,8 @@ def _planar(
     up = np.where(flat[:, None], _unit(spine), (0.0, 1.0))
     right = np.stack([up[:, 1], -up[:, 0]], axis=1)
     wide = joints["left_shoulder"] - joints["right_shoulder"]
+    hidden = ~np.isfinite(wide).all(1)  # whoever shows one shoulder only is seen from a side
+    wide = np.where(hidden.mean() > 1 - SEEN, 0.0, wide)
     shown = median_filter(held((wide * right).sum(1) / torso / WIDTH), 2 * round(0.4 * fps) + 1, mode="nearest")
     across = np.clip(shown, -1, 1)
     facing = _facing(joints, right, torso, round(0.5 * fps), has_face)
@@ -247,7 +262,7 @@ def _facing(
         ahead = joints["nose"] - np.where(np.isfinite(joints["ear"]), joints["ear"], joints["shoulder"])
     else:
         bends = [joints[f"{side}_knee"] - (joints[f"{side}_hip"] + joints[f"{side}_ankle"]) / 2 for side in SIDES]
-        ahead = np.nanmean(bends, axis=0)
+        ahead = between_sides(*bends)
         window *= 4
     level = np.nan_to_num((ahead * right).sum(1) / torso)
     smooth = gaussian_filter1d(level, max(window, 1), mode="nearest")

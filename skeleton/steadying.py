@@ -27,12 +27,19 @@ def bridge(points: np.ndarray, longest: int) -> np.ndarray:
     return points
 
 
-def unswap(points: np.ndarray, mirror: np.ndarray, trunk: list[int]) -> np.ndarray:
+def between_sides(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The middle of two joints [T, C]; where one is not known, the other."""
+    return np.where(np.isfinite(left), np.where(np.isfinite(right), (left + right) / 2, left), right)
+
+
+def unswap(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     """Points [T, V, 2] with bursts of exchanged left and right taken back: the cheapest path through (as
     estimated, exchanged), where a jump of the joints costs its length and being exchanged a little."""
-    size = np.nanmedian(np.linalg.norm(points[:, trunk[0]] - points[:, trunk[1]], axis=1))
     known = np.nan_to_num(points)
     valid = np.isfinite(points[..., 0])
+    low, high = (np.where(valid[..., None], points, edge) for edge in (np.inf, -np.inf))
+    extent = (high.max(1) - low.min(1)).max(1)
+    size = 0.3 * float(np.median(extent[np.isfinite(extent)])) if np.isfinite(extent).any() else 1.0  # about a torso
     pairs = np.flatnonzero(mirror != np.arange(len(mirror)))
 
     def jump(now: np.ndarray, now_valid: np.ndarray) -> np.ndarray:

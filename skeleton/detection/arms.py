@@ -24,7 +24,7 @@ def arm(body: Kinematics, side: str) -> list[Found]:
             or _raise(body, side, first, last)
         )
         if kind is not None and last - first + 1 >= limit["shortest"] * body.fps:
-            size = float(np.clip((np.nanmax(upper[rows, 1], initial=-1.0) + 1) / 2, 0.05, 1.0))
+            size = float(np.clip((np.nan_to_num(upper[rows, 1], nan=-1.0).max() + 1) / 2, 0.05, 1.0))
             found.append(Found(limb=f"{side} arm", first=first, last=last, size=size, **kind))
     for first, last in lifted(body, side):
         apart = not any(one.first <= last and first <= one.last for one in found)
@@ -77,7 +77,7 @@ def _punch(upper: np.ndarray, fore: np.ndarray, fps: float) -> dict | None:
         for row, (before, after) in zip(dips, folded, strict=True)
         if before > limit["punch_fold"] - 0.2 and after > limit["punch_fold"] - 0.4
     ]
-    guard = np.nanmedian(upper[fold > 0.8 * fold.max()])
+    guard = middle(upper[fold > 0.8 * fold.max()])
     real = [row for row in dips if upper[row] - guard > limit["punch_upper_swing"]]
     return {"movement": "punch", "count": len(real)} if real else None
 

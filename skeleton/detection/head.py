@@ -19,7 +19,8 @@ def head(body: Kinematics, postures: list[Found], bends: list[Found]) -> list[Fo
         angles -= np.nan_to_num([middle(angles[still, axis]) for axis in range(3)])
         beats, _ = find_peaks(np.nan_to_num(-angles[:, 1]), prominence=limit["pitch"])
         if len(beats) > 2:  # whoever nods all the time is low half of the time
-            angles[:, 1] -= np.nanpercentile(angles[still, 1], 80)
+            known = angles[still, 1]
+            angles[:, 1] -= np.percentile(known[np.isfinite(known)], 80) if np.isfinite(known).any() else 0.0
         for axis, name in enumerate(("yaw", "pitch", "roll")):
             noise = limit["noise"] * quiet(angles[:, axis], round(body.fps))
             limit[name] = float(np.clip(noise, limit[name], limit["noise_most"] * limit[name]))
@@ -40,7 +41,7 @@ def head(body: Kinematics, postures: list[Found], bends: list[Found]) -> list[Fo
         found.append(Found("head", "turn", first, last, "up"))
     nods = []
     for first, last in excursions(-pitch, limit["pitch"], limit["rest"], 1, round(limit["nod_least"] * body.fps)):
-        half = -pitch[first : last + 1] > 0.5 * np.nanmax(-pitch[first : last + 1])
+        half = -pitch[first : last + 1] > 0.5 * np.nan_to_num(-pitch[first : last + 1]).max()
         if half.sum() <= limit["nod"] * body.fps + 0.5:
             nods.append(Found("head", "nod", first, last))
         else:
@@ -74,6 +75,9 @@ def _sideways(body: Kinematics, yaw: np.ndarray, limit: dict[str, float]) -> lis
         first, last = group[0][0], group[-1][1]
         if len(group) > 1:
             found.append(Found("head", "shake", first, last, count=max(1, round(len(group) / 2))))
-        elif np.nanmax(np.abs(yaw[first : last + 1])) > limit["yaw"] and last - first + 1 >= limit["kept"] * body.fps:
+        elif (
+            np.nan_to_num(np.abs(yaw[first : last + 1])).max() > limit["yaw"]
+            and last - first + 1 >= limit["kept"] * body.fps
+        ):
             found.append(Found("head", "turn", first, last, "left" if group[0][2] > 0 else "right"))
     return found

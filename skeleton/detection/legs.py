@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skeleton.detection.signals import Found, excursions, lift, repeated, thresholds
+from skeleton.detection.signals import Found, excursions, lift, middle, repeated, thresholds
 from skeleton.kinematics import Kinematics
 
 
@@ -32,7 +32,7 @@ def _kind(thigh: np.ndarray, shank: np.ndarray, out: np.ndarray, rows: int, fps:
         return None
     top = np.nan_to_num(thigh, nan=-1.0)
     high = int(np.argmax(top))
-    lowered = np.nanmedian(shank[top > top.max() - 0.12])
+    lowered = middle(shank[top > top.max() - 0.12])
     if out.max() > limit["out_active"] and top.max() < -0.45:
         return "swing"
     straight = lowered > limit["kick_shank"] or shank[max(high - 1, 0) : high + 2].max() > limit["kick_shank"]
@@ -40,6 +40,6 @@ def _kind(thigh: np.ndarray, shank: np.ndarray, out: np.ndarray, rows: int, fps:
         return "kick"
     if top.max() > limit["raise_thigh"]:
         return "raise" if rows > 0.5 * fps else None
-    if np.nanmax(shank) > limit["bend_shank"]:
+    if np.nan_to_num(shank, nan=-1.0).max() > limit["bend_shank"]:
         return "bend"
     return None

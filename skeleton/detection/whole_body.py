@@ -5,6 +5,7 @@ from scipy.ndimage import gaussian_filter1d, grey_opening
 
 from skeleton.detection.signals import Found, core, excursions, middle, repeated, thresholds
 from skeleton.kinematics import SIDES, Kinematics
+from skeleton.steadying import between_sides
 
 
 def whole_body(body: Kinematics) -> list[Found]:
@@ -17,7 +18,7 @@ def whole_body(body: Kinematics) -> list[Found]:
 def _postures(body: Kinematics) -> list[Found]:
     limit = thresholds()["body"]
     height = leg_height(body)
-    thigh = np.nanmean([body.bones[side, "thigh"][:, 1] for side in SIDES], axis=0)
+    thigh = between_sides(*(body.bones[side, "thigh"][:, 1] for side in SIDES))
     found = []
     for first, last in excursions(
         1 - height, 1 - limit["low"], 1 - limit["low_rest"], 2, max(round(0.15 * body.fps), 2)
@@ -27,7 +28,7 @@ def _postures(body: Kinematics) -> list[Found]:
         if middle(body.trunk[inner, 1]) < limit["lie_trunk"]:
             kind = "lie"
         elif last - first + 1 < limit["kept"] * body.fps:
-            if np.nanmin(height[rows]) > limit["squat_deep"]:
+            if np.nan_to_num(height[rows], nan=1.0).min() > limit["squat_deep"]:
                 continue
             found.append(Found("whole body", "squat", first, last))
             continue
@@ -90,7 +91,7 @@ def _paths(body: Kinematics, others: list[Found]) -> list[Found]:
         rows = slice(first, last + 1)
         moved = travel[rows].sum(0) / body.fps
         far = float(np.linalg.norm(moved))
-        apart = np.nanmax(np.ptp(np.nan_to_num(feet[rows]), axis=0)) / body.torso[first]
+        apart = np.ptp(np.nan_to_num(feet[rows]), axis=0).max() / body.torso[first]
         if far < limit["step"] or apart < limit["feet"]:
             continue
         if any(min(f.last, last) - max(f.first, first) > 0.5 * (last - first) for f in others):
