@@ -9,7 +9,7 @@ from skeleton.detection.head import head
 from skeleton.detection.interactions import with_objects, with_persons
 from skeleton.detection.legs import leg
 from skeleton.detection.signals import Found
-from skeleton.detection.trunk import trunk
+from skeleton.detection.trunk import bends, trunk
 from skeleton.detection.whole_body import whole_body
 from skeleton.events import LimbEvent
 from skeleton.kinematics import SIDES, Kinematics, camera_shift, measure
@@ -54,7 +54,7 @@ def movements(body: Kinematics) -> list[Found]:
     faces = head(body, kept, torso + beats)
     if body.planar:  # a trunk that bends towards the camera takes arms and head along
         arms = _outside(arms, [found for found in torso if found.movement == "bow"], rows)
-        faces = _outside(faces, torso + beats, rows)
+        faces = _outside(faces, torso + beats + bends(body), rows)
     return whole + torso + legs + arms + faces
 
 

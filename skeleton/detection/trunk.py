@@ -14,9 +14,7 @@ def trunk(body: Kinematics) -> list[Found]:
     ahead = np.degrees(np.arctan2(forward, up))
     aside = np.degrees(np.arctan2(left, up))
     if body.planar:
-        shown = np.linalg.norm(body.joints["shoulder"] - body.joints["hip"], axis=1) / body.torso
-        turned = np.where(body.lateral, np.degrees(np.arccos(np.clip(shown, -1, 1))), np.nan)
-        ahead = np.where(body.lateral, turned, ahead)
+        ahead = np.where(body.lateral, foreshortening(body), ahead)
     bows = [Found("torso", "bow", *part) for part in excursions(ahead, limit["bow"], 20, 1, shortest)]
     found = repeated(bows, round(limit["together"] * body.fps))
     least = round(limit["shortest"] * body.fps)
@@ -28,3 +26,17 @@ def trunk(body: Kinematics) -> list[Found]:
             if not any(bow.first <= last and first <= bow.last for bow in bows):
                 found.append(Found("torso", "lean", first, last, direction))
     return found
+
+
+def foreshortening(body: Kinematics) -> np.ndarray:
+    """[T]: degrees by which the trunk must point at the camera or away from it to look as short as it does."""
+    shown = np.linalg.norm(body.joints["shoulder"] - body.joints["hip"], axis=1) / body.torso
+    return np.degrees(np.arccos(np.clip(shown, -1, 1)))
+
+
+def bends(body: Kinematics) -> list[Found]:
+    """Stretches in which a trunk seen in 2D from the front or back is bent, forward or back cannot be told."""
+    limit = thresholds()["trunk"]
+    least = round(limit["shortest"] * body.fps)
+    signal = np.where(body.lateral, foreshortening(body), np.nan)
+    return [Found("torso", "lean", *part) for part in excursions(signal, limit["bend"], limit["bend_rest"], 2, least)]
