@@ -8,7 +8,7 @@ follows from the width of the shoulders and the place of the nose. After posecod
 (PoseScript 2022, Kinematic Phrases 2024), re-derived for image joints.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
@@ -191,7 +191,7 @@ def _solid(times: np.ndarray, fps: float, joints: dict[str, np.ndarray], sure: d
     pitch = np.degrees(np.arctan2(nose[:, 1], np.linalg.norm(nose[:, [0, 2]], axis=1)))
     roll = -np.degrees(np.arcsin(np.clip(_unit(ears)[:, 1], -1, 1)))
     moved = np.einsum("tij,tj->ti", heading, joints["hip"] - joints["hip"][0]) / torso[:, None]
-    return _with(body, head=_against_usual(np.stack([yaw, pitch, roll], 1)), root=moved)
+    return replace(body, head=_against_usual(np.stack([yaw, pitch, roll], 1)), root=moved)
 
 
 def _planar(
@@ -246,11 +246,7 @@ def _planar(
     turned = _against_usual(np.stack([yaw, pitch, roll], 1))
     doubtful = np.minimum(np.minimum(sure["nose"], sure["left_ear"]), sure["right_ear"]) < 0.3
     turned[:, :2] = np.where(doubtful[:, None], np.nan, turned[:, :2])
-    return _with(body, trunk=trunk, head=_steady(turned, 0.06 * fps), root=root)
-
-
-def _with(body: Kinematics, **changes: np.ndarray) -> Kinematics:
-    return Kinematics(**{**body.__dict__, **changes})
+    return replace(body, trunk=trunk, head=_steady(turned, 0.06 * fps), root=root)
 
 
 def _facing(

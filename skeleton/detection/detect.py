@@ -16,6 +16,7 @@ from skeleton.kinematics import SIDES, Kinematics, camera_shift, measure
 from skeleton.record import Skeleton
 from skeleton.vocabulary import vocabulary
 
+LEAST_ROWS = 8  # of whom less is seen, nothing is told
 TOGETHER = 0.6  # of the time that either takes, left and right must share to be told as both
 
 
@@ -31,7 +32,7 @@ def detect_events(
     bodies, found, shift = {}, {}, camera_shift(skeleton)
     for row, person in enumerate(skeleton.track_ids.tolist()):
         body = measure(skeleton, row, shift)
-        if body is None:
+        if body is None or len(body.times) < LEAST_ROWS:
             continue
         start = int(np.searchsorted(skeleton.timestamps, body.times[0]))
         rows = slice(start, start + len(body.times))
