@@ -19,6 +19,7 @@ from hybrid.modules.instruction import InstructionModule
 from hybrid.run_folder import RunFolder, read_jsonl, write_json, write_jsonl
 from hybrid.schema import TrainConfig
 from hybrid.scoring.answers import parse_answer
+from hybrid.scoring.caption_claims import caption_figures
 from hybrid.scoring.html import render
 from hybrid.scoring.report import score
 from skeleton.files import atomic
@@ -114,6 +115,8 @@ def report(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
         samples = [sample for clip in thin(group_clips(samples), config.test.samples) for sample in clip.samples]
     lines = read_jsonl(folder.predictions)
     result = score(lines, samples, train, benchmark=",".join(config.data.test), config_hash=config_hash(config))
+    if (captions := caption_figures(lines, samples)) is not None:
+        result["captions"] = captions
     write_json(folder.report, result)
     with atomic(folder.page) as file:
         file.write(render(result, config.name, samples, lines))

@@ -27,6 +27,7 @@ MOVEMENT_SETS = {
     "arm": ("raise", "wave", "circle", "punch"),
     "leg": ("raise", "kick", "swing", "bend"),
     "head": ("nod", "shake", "turn", "tilt"),
+    "whole body": ("walk", "run"),
 }
 MAX_COUNT = 8
 ZEROS = 0.15  # share of persons of whom it is asked what they never do: of all, and "0" would be the safe answer
@@ -93,6 +94,7 @@ class _Context:
     duration: float
     objects: tuple[str, ...]
     can_tell: Callable[[LimbEvent], bool]
+    never: tuple[LimbEvent, ...]
     rng: np.random.Generator
 
     def ask(self, task: str, text: str, answer, options=None, family: str = "", key: str | None = None) -> Question:
@@ -160,6 +162,8 @@ def _movement(context: _Context) -> Iterable[Question]:
         if event.movement in ("nod", "shake") and event.count < 2:
             continue  # one nod is hardly told from a turn of the head
         text = f"What does {{person}} do with {limb_phrase(event.limb)}"
+        if event.group == "whole body":
+            text = "Does {person} walk or run"
         if sum(_shares_limb(event, other) for other in context.events) > 1:
             time = context.lone_time(event)
             if time is None:
@@ -266,13 +270,13 @@ def _count(context: _Context) -> Iterable[Question]:
             text = f"How many times does {{person}} {event.phrase()}?"
             yield context.ask("count", text, str(event.count), family="all", key=str(event.count))
     imagined = [replace(event, limb=flip_side(event.limb)) for event in context.events]
-    imagined += [replace(event, person=context.subject.person) for event in context.everybody]
+    imagined += [replace(event, person=context.subject.person) for event in (*context.everybody, *context.never)]
     zeros = [
         event for event in imagined
         if words.movement(event.movement).counted and event.movement != "greet" and context.can_tell(event)
         and not any(event.movement == other.movement and _shares_limb(event, other) for other in context.events)
     ]  # fmt: skip
-    if zeros and context.rng.random() < ZEROS:
+    if zeros and (context.never or context.rng.random() < ZEROS):
         text = f"How many times does {{person}} {context.pick(zeros).phrase()}?"
         yield context.ask("count", text, "0", family="all", key="0")
 
@@ -340,6 +344,17 @@ def _person_options(context: _Context, target: str) -> list[str]:
     return options + [absent[i] for i in fill]
 
 
+def counted_movements(person: int = 0) -> list[LimbEvent]:
+    """One event for every movement that is counted and every limb that can make it: what may never have happened."""
+    words = vocabulary()
+    return [
+        LimbEvent(person=person, limb=limb, movement=name, start=0.0, end=1.0)
+        for name, entry in words.movements.items()
+        for limb, group in words.limbs.items()
+        if entry.counted and entry.target is None and group in entry.limbs and "both" not in limb
+    ]
+
+
 RULES: dict[str, Callable[[_Context], Iterable[Question]]] = {
     "limb": _limb, "movement": _movement, "direction": _direction, "posture": _posture,
     "order": _order, "count": _count, "interval": _interval, "interaction": _interaction,
@@ -354,12 +369,14 @@ def build_questions(
     objects: Sequence[str] = (),
     can_tell: Callable[[LimbEvent], bool] = lambda event: True,
     tasks: Sequence[str] = TASKS,
+    never: Sequence[LimbEvent] = (),
 ) -> list[Question]:
     """Every question that the grammar can ask about a clip of `duration` seconds.
 
     subjects: all persons of the clip, with the words that name each. objects: the objects of the scene, as in
     event targets. can_tell: whether the view of `event.person` would tell this event if it happened; only then
-    may "0 times" be the answer. Raises QuestionError when
+    may "0 times" be the answer. never: events that one may ask about although nobody made them; with any, each person is
+    asked about something that they did not do, else some are. Raises QuestionError when
     an event belongs to no subject, names are not distinct, or a task is unknown.
     """
     names = [subject.name for subject in subjects]
@@ -375,7 +392,7 @@ def build_questions(
     questions = []
     for subject in subjects:
         own = tuple(event for event in everybody if event.person == subject.person)
-        context = _Context(subject, own, everybody, tuple(subjects), duration, tuple(objects), can_tell, rng)
+        context = _Context(subject, own, everybody, tuple(subjects), duration, tuple(objects), can_tell, tuple(never), rng)
         for task in tasks:
             questions.extend(RULES[task](context))
     return questions

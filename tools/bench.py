@@ -1,45 +1,55 @@
 """Measure: python tools/bench.py NAME output=FILE.json [key=value ...]
 
-  extract    extraction against MMPoseInferencer: video=FILE weights=DIR output=FILE.json
-  equality   joints against MMPoseInferencer's:   video=FILE weights=DIR output=FILE.json
-  memory     peak memory against length:         video=FILE weights=DIR output=FILE.json
-  tracking   identities on rendered crossings:    output=FILE.json
+  checker    captions true and wrong in one thing: output=FILE.json
+  equality   joints against MMPoseInferencer's:    video=FILE weights=DIR output=FILE.json
+  events     limb events against Marionette's:     output=FILE.json
+  extract    extraction against MMPoseInferencer:  video=FILE weights=DIR output=FILE.json
+  limbs      which arm moves, on motion capture:   file=FILE.npz output=FILE.json
+  memory     peak memory against length:           video=FILE weights=DIR output=FILE.json
+  parser     motion claims read from captions:     captions=FILE.json [part=report] output=FILE.json
+  reality    Marionette against real motion:       captures=FILE.npz records=DIR output=FILE.json
+  tracking   identities on rendered crossings:     output=FILE.json
 
 `python tools/bench.py NAME --help` lists the keys. The figures are printed and written as JSON with the command,
 the commit, the date and the kind of machine.
 """
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hybrid.benches import equality, extraction, memory, tracking
-from hybrid.benches.equality import EqualityBench
-from hybrid.benches.extraction import ExtractBench
-from hybrid.benches.memory import MemoryBench
-from hybrid.benches.tracking import TrackBench
 from hybrid.config import load_config
 from hybrid.errors import ConfigError, HybridError
 from hybrid.run_folder import environment, write_json
 from skeleton.errors import SkeletonError
 
-BENCHES = {
-    "equality": (EqualityBench, equality.measure),
-    "extract": (ExtractBench, extraction.measure),
-    "memory": (MemoryBench, memory.measure),
-    "tracking": (TrackBench, tracking.measure),
+BENCHES = {  # name -> module of hybrid.benches, its keys; each module has a function `measure`
+    "checker": ("checker", "CheckerBench"),
+    "equality": ("equality", "EqualityBench"),
+    "events": ("events", "EventsBench"),
+    "extract": ("extraction", "ExtractBench"),
+    "limbs": ("limbs", "LimbsBench"),
+    "memory": ("memory", "MemoryBench"),
+    "parser": ("parser", "ParserBench"),
+    "reality": ("reality", "RealityBench"),
+    "tracking": ("tracking", "TrackBench"),
 }
 
 
 def main(arguments: list[str]) -> None:
     """Runs the bench that is named first."""
+    if arguments and arguments[0] in ("--help", "-h"):
+        print(__doc__.strip())
+        return
     if not arguments or arguments[0] not in BENCHES:
         found = arguments[0] if arguments else "nothing"
         raise ConfigError(f"expected a bench ({', '.join(BENCHES)}) first, found {found}: {__doc__.splitlines()[0]}")
-    schema, work = BENCHES[arguments[0]]
-    config = load_config(schema, arguments[1:], description=__doc__)
-    figures = {**work(config), "environment": environment()}
+    name, schema = BENCHES[arguments[0]]
+    module = import_module(f"hybrid.benches.{name}")
+    config = load_config(getattr(module, schema), arguments[1:], description=__doc__)
+    figures = {**module.measure(config), "environment": environment()}
     write_json(config.output, figures)
     for name, value in figures.items():
         if not isinstance(value, dict):

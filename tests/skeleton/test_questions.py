@@ -8,7 +8,7 @@ import pytest
 
 from skeleton.balance import balance
 from skeleton.events import LimbEvent
-from skeleton.questions import TASKS, QuestionError, Subject, build_questions, flipped
+from skeleton.questions import TASKS, QuestionError, Subject, build_questions, counted_movements, flipped
 
 WAVE = LimbEvent(person=0, limb="left arm", movement="wave", start=0.5, end=1.7, count=3)
 RAISE = LimbEvent(person=0, limb="right leg", movement="raise", start=2.0, end=3.2)
@@ -44,6 +44,24 @@ def test_what_never_happens_is_asked_now_and_then():
     asked = [question for seed in range(200) for question in ask([WAVE, RAISE, TURN], seed=seed)["count"]]
     never = [question.answer_text for question in asked if question.text == "How many times does the person wave the right arm?"]
     assert set(never) == {"0"} and 15 < len(never) < 50
+
+
+def test_what_never_happens_is_always_asked_where_the_caller_says_what():
+    never = counted_movements()
+    assert {"nod", "kick", "squat"} <= {event.movement for event in never} and "greet" not in {e.movement for e in never}
+    for seed in range(20):
+        zeros = [question for question in ask([WAVE], seed=seed, never=never)["count"] if question.answer == "0"]
+        assert len(zeros) == 1 and "wave the left arm" not in zeros[0].text
+    hidden = ask([WAVE], never=never, can_tell=lambda event: False)["count"]
+    assert [question.answer for question in hidden] == ["3"]
+
+
+@pytest.mark.parametrize("movement", ["walk", "run"])
+def test_walking_and_running_are_told_apart(movement):
+    way = LimbEvent(person=0, limb="whole body", movement=movement, direction="forward", start=0.0, end=5.0)
+    (question,) = ask([way])["movement"]
+    assert question.text == "Does the person walk or run?" and question.answer_text == movement
+    assert sorted(question.options) == ["run", "walk"]
 
 
 def test_options_hold_the_flip_of_each_option():
