@@ -6,6 +6,7 @@
   extract    extraction against MMPoseInferencer:  video=FILE weights=DIR output=FILE.json
   limbs      which arm moves, on motion capture:   file=FILE.npz output=FILE.json
   memory     peak memory against length:           video=FILE weights=DIR output=FILE.json
+  mocap      the test set made of motion capture:  file=FILE.npz output=FILE.json
   parser     motion claims read from captions:     captions=FILE.json [part=report] output=FILE.json
   reality    Marionette against real motion:       captures=FILE.npz records=DIR output=FILE.json
   tracking   identities on rendered crossings:     output=FILE.json
@@ -32,6 +33,7 @@ BENCHES = {  # name -> module of hybrid.benches, its keys; each module has a fun
     "extract": ("extraction", "ExtractBench"),
     "limbs": ("limbs", "LimbsBench"),
     "memory": ("memory", "MemoryBench"),
+    "mocap": ("mocap", "MocapBench"),
     "parser": ("parser", "ParserBench"),
     "reality": ("reality", "RealityBench"),
     "tracking": ("tracking", "TrackBench"),

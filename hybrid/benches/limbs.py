@@ -31,7 +31,7 @@ NAMED = re.compile(r"(?:raise-up|wave)-(left|right|both)-hands?")
 VIEWS = tuple(range(0, 360, 45))  # degrees from the front, to the left
 FRAME_SIZE = (480, 640)
 SWAPPED = 0.10
-BEHIND = 0.7  # confidence below which the noise model has put a joint behind the trunk or missed it
+BEHIND = 0.78  # of the usual confidence, below which the noise model has put a joint behind the trunk or missed it
 
 
 @dataclass
@@ -97,4 +97,5 @@ def shown(estimate: Skeleton, limb: str) -> bool:
     """Whether the wrists of the named arm are seen in at least half of the rows."""
     sides = SIDES if limb == "both" else (limb,)
     wrists = [get_layout(estimate.layout).index(f"{side}_wrist") for side in sides]
-    return bool((estimate.confidence[0][:, wrists] >= BEHIND).mean(0).min() >= 0.5)
+    usual = np.median(estimate.confidence[estimate.visible])
+    return bool((estimate.confidence[0][:, wrists] >= BEHIND * usual).mean(0).min() >= 0.5)

@@ -27,13 +27,14 @@ from skeleton.events import LimbEvent, event_from_json, event_to_json, save_even
 from skeleton.files import sha256
 from skeleton.formats.bvh import read_motion
 from skeleton.formats.mocap import Motion, read_captures, to_record
-from skeleton.questions import TASKS, Question, Subject, build_questions
+from skeleton.questions import TASKS, Question, Subject, build_questions, counted_movements
 from skeleton.record import Skeleton
 from skeleton.views import VIEWS, is_observable
 
 VERSION = 1
 QUESTIONS_PER_CLIP = 7.0  # on average, at most; where answers are balanced
 SUBJECT = Subject(0, "the person")
+NEVER = tuple(event for event in counted_movements(SUBJECT.person) if event.group != "head")  # captures have no face
 Detect = Callable[[Skeleton], list[LimbEvent]]
 
 
@@ -96,12 +97,7 @@ def make_clips(config: MocapConfig, capture: Capture, detect: Detect) -> list[di
             named = replace(window, source=window.source | {"clip": name, "version": VERSION})
             estimate, truth = look(named, view, tuple(config.frame_size), config.swap, draw("camera"), draw("noise"))
             records |= {f"skeletons/{name}.npz": estimate, f"truth/{name}.npz": truth}
-            marked = [
-                replace(event, observable=event.observable and _told(event, sides_shown(truth, event)))
-                for event in events
-            ]
-            can_tell = partial(_told, sides=sides_shown(truth))
-            questions = build_questions(marked, [SUBJECT], duration, draw("questions"), can_tell=can_tell)
+            marked, questions = ask(truth, events, duration, draw("questions"))
             clips.append(
                 {
                     "clip": name, "view": view, "content": capture.content, "duration": duration,
@@ -112,6 +108,18 @@ def make_clips(config: MocapConfig, capture: Capture, detect: Detect) -> list[di
     for path, skeleton in records.items():  # nothing is left of a capture that fails half-way
         skeleton.save(folder / path)
     return clips
+
+
+def ask(
+    truth: Skeleton, events: Sequence[LimbEvent], duration: float, rng: np.random.Generator
+) -> tuple[list[LimbEvent], list[Question]]:
+    """(events with what the sides shown can tell marked as observable, questions) of one window and view; truth: as
+    `look` gives it."""
+    marked = [
+        replace(event, observable=event.observable and _told(event, sides_shown(truth, event))) for event in events
+    ]
+    can_tell = partial(_told, sides=sides_shown(truth))
+    return marked, build_questions(marked, [SUBJECT], duration, rng, can_tell=can_tell, never=NEVER)
 
 
 def _told(event: LimbEvent, sides: Sequence[str]) -> bool:
@@ -133,7 +141,7 @@ def prepare_mocap(
     captures, told = list_captures(config)
     settings = asdict(config) | {"file": Path(config.file).name, "input": told, "version": VERSION}
     del settings["output"]
-    _claim(folder, settings)
+    claim(folder, settings)
     if (folder / "info.json").is_file() and not (folder / "failures.jsonl").is_file():
         return json.loads((folder / "info.json").read_text(encoding="utf-8"))
     for name in ("skeletons", "truth", ".parts"):
@@ -163,7 +171,7 @@ def prepare_mocap(
     return info
 
 
-def _claim(folder: Path, settings: dict) -> None:
+def claim(folder: Path, settings: dict) -> None:
     """DataError where the folder holds a set made with other settings."""
     for path, key in ((folder / "info.json", "settings"), (folder / ".parts" / "settings.json", None)):
         if not path.is_file():
