@@ -65,6 +65,7 @@ class Kinematics:
     axes: np.ndarray  # [T, C, C], rows: the trunk's (left, up, forward) in 3D, (right of the image, up) in 2D
     upright: np.ndarray  # the same for the heading, with up against gravity
     trust: dict[str, np.ndarray]  # name -> [T], 0 to 1: whether the estimator doubts a joint less than it usually does
+    confidence: np.ndarray  # [T, V] of the estimate, joints of coco17; NaN where a joint is not visible
 
     @property
     def lateral(self) -> np.ndarray:
@@ -134,13 +135,15 @@ def measure(skeleton: Skeleton, person: int, shift: np.ndarray | None = None) ->
         points = unswap(points, get_layout("coco17").mirror)
         points = bridge(points, 1)
     sharp, blurred = (smooth(points, factor * SMOOTHING_SECONDS[points.shape[-1]] * fps) for factor in (1, DOUBTFUL))
-    trusted = trust(np.where(body.visible[person, rows], body.confidence[person, rows], np.nan), fps)
+    confidence = np.where(body.visible[person, rows], body.confidence[person, rows], np.nan)
+    trusted = trust(confidence, fps)
     points = np.where(np.isfinite(points), trusted * sharp + (1 - trusted) * blurred, np.nan)
     joints = {name: points[:, i] for i, name in enumerate(names)}
     sure = {name: trusted[:, i, 0] for i, name in enumerate(names)}
     for part in ("shoulder", "hip", "ear", "knee", "ankle"):
         joints[part] = between_sides(joints[f"left_{part}"], joints[f"right_{part}"])
-    return _planar(times, fps, joints, sure, has_face) if planar else _solid(times, fps, joints, sure)
+    result = _planar(times, fps, joints, sure, has_face) if planar else _solid(times, fps, joints, sure)
+    return replace(result, confidence=confidence)
 
 
 def _hips_below(shoulders: np.ndarray) -> np.ndarray:
@@ -180,7 +183,7 @@ def _solid(times: np.ndarray, fps: float, joints: dict[str, np.ndarray], sure: d
     ones = np.ones(len(times))
     body = Kinematics(
         fps, times, False, joints, torso, ones, ones, np.einsum("tij,tj->ti", heading, up),
-        {}, np.empty(0), np.empty(0), axes, heading, sure,
+        {}, np.empty(0), np.empty(0), axes, heading, sure, np.empty(0),
     )  # fmt: skip
     for side in SIDES:
         for bone, (start, end) in BONES.items():
@@ -214,7 +217,7 @@ def _planar(
     tilt = (spine / torso[:, None])[:, 0]
     level = np.broadcast_to(np.eye(2), axes.shape)
     body = Kinematics(
-        fps, times, True, joints, torso, across, facing, np.empty(0), {}, np.empty(0), np.empty(0), axes, level, sure
+        fps, times, True, joints, torso, across, facing, np.empty(0), {}, np.empty(0), np.empty(0), axes, level, sure, np.empty(0)
     )
     sideways = body.lateral
     upright = np.clip(spine[:, 1] / torso, -1, 1)

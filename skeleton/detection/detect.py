@@ -13,9 +13,16 @@ from skeleton.detection.trunk import bends, trunk
 from skeleton.detection.whole_body import whole_body
 from skeleton.events import LimbEvent
 from skeleton.kinematics import SIDES, Kinematics, camera_shift, measure
+from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 from skeleton.vocabulary import vocabulary
 
+VISIBLE = 0.3  # confidence from which a joint is visible, where a record does not say
+SURE = 1.5  # times the confidence from which a joint is visible, that the moving joints must have in 2D
+MOVING = {
+    "arm": ("elbow", "wrist"), "leg": ("knee", "ankle"), "head": ("nose", "ear"), "torso": ("shoulder", "hip"),
+    "whole body": ("hip", "knee", "ankle"),
+}  # fmt: skip
 LEAST_ROWS = 8  # of whom less is seen, nothing is told
 TOGETHER = 0.6  # of the time that either takes, left and right must share to be told as both
 
@@ -38,7 +45,11 @@ def detect_events(
         rows = slice(start, start + len(body.times))
         sign = (1, -1) if body.planar else (1, 1, 1)
         paths = {name: (np.asarray(path, float) - shift)[rows] * sign for name, path in (objects or {}).items()}
-        bodies[person], found[person] = body, _joined(with_objects(body, movements(body), paths))
+        bodies[person], found[person] = body, with_objects(body, movements(body), paths)
+        if body.planar:
+            least = SURE * float(skeleton.source.get("confidence_threshold", VISIBLE))
+            found[person] = [one for one in found[person] if surely_seen(body, one, least)]
+        found[person] = _joined(found[person])
     with_persons(bodies, found, {person: f"person {person}" for person in bodies} | dict(names or {}))
     events = [event(one, person, bodies[person]) for person, list_ in found.items() for one in list_]
     return sorted(events, key=lambda event: (event.start, event.person, event.limb))
@@ -76,6 +87,23 @@ def event(found: Found, person: int, body: Kinematics) -> LimbEvent:
         count=found.count if entry.counted else 1, start=round(start, 3), end=round(max(end, start + 1 / body.fps), 3),
         size=found.size,
     )  # fmt: skip
+
+
+def surely_seen(body: Kinematics, found: Found, least: float) -> bool:
+    """Whether the joints that a movement is told by have a median confidence of `least` during it; of a body seen from
+    a side, the better half."""
+    group = found.limb.removeprefix("left ").removeprefix("right ")
+    sides = [side for side in SIDES if found.limb.startswith(side)] or list(SIDES)
+    names = get_layout("coco17").joints
+    columns = [i for i, name in enumerate(names) if name in MOVING[group] or _of(name, sides) in MOVING[group]]
+    rows = np.nan_to_num(body.confidence[found.first : found.last + 1, columns])
+    values = np.sort(np.median(rows, axis=0))
+    return bool(np.median(values[len(values) // 2 :] if len(sides) > 1 else values) >= least)
+
+
+def _of(name: str, sides: list[str]) -> str:
+    side, _, part = name.partition("_")
+    return part if side in sides else ""
 
 
 def _outside(found: list[Found], others: list[Found], rows: int) -> list[Found]:

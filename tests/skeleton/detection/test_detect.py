@@ -118,6 +118,24 @@ def test_a_limb_that_is_hardly_seen_is_not_told(share):
     assert [event.limb for event in events] == ["right arm"]
 
 
+@pytest.mark.parametrize(("confidence", "threshold", "told_too"), [(0.5, 0.3, True), (0.4, 0.3, False), (0.4, 0.2, True)])
+def test_what_the_estimator_half_doubts_is_not_told_in_2d(confidence, threshold, told_too):
+    record = planar(joints([move("left arm", "raise", direction="up"), move("right leg", "kick", start=3.0, end=4.0)]))
+    doubted = record.confidence.copy()
+    doubted[..., [COCO.index("left_elbow"), COCO.index("left_wrist")]] = confidence
+    record = replace(record, confidence=doubted, source={"confidence_threshold": threshold})
+    expected = ["left arm", "right leg"] if told_too else ["right leg"]
+    assert [event.limb for event in detect_events(record)] == expected
+
+
+def test_a_body_from_a_side_is_as_sure_as_its_better_half():
+    record = planar(joints([move("whole body", "sit", end=4.5)], "left"))
+    doubted = record.confidence.copy()
+    doubted[..., [i for i, name in enumerate(COCO.joints) if name.startswith("right")]] = 0.35
+    assert [event.movement for event in detect_events(replace(record, confidence=doubted))] == ["sit"]
+    assert detect_events(replace(record, confidence=np.full_like(doubted, 0.35))) == []
+
+
 def test_short_misses_do_not_hide_a_movement():
     record = planar(joints([move("left arm", "raise", direction="up")]))
     visible = record.visible.copy()
