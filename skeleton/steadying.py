@@ -28,8 +28,13 @@ def bridge(points: np.ndarray, longest: int) -> np.ndarray:
 
 
 def between_sides(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The middle of two joints [T, C]; where one is not known, the other."""
-    return np.where(np.isfinite(left), np.where(np.isfinite(right), (left + right) / 2, left), right)
+    """The middle of two joints [T, C]; where one is not known, from the other and how far apart the two last were; where
+    both never are, the known one."""
+    half = (left - right) / 2
+    both = np.isfinite(half).all(1)
+    half = np.stack([held(part) for part in half.T], axis=1) if both.any() else np.zeros_like(half)
+    known = [np.isfinite(joint) for joint in (left, right)]
+    return np.where(known[0], np.where(known[1], (left + right) / 2, left - half), right + half)
 
 
 def unswap(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:

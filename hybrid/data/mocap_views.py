@@ -80,7 +80,7 @@ def look(
     estimate = Skeleton(
         keypoints=np.where(known[..., None], keypoints, 0), confidence=confidence, visible=visible, boxes=boxes,
         timestamps=truth.timestamps, track_ids=truth.track_ids, layout=LAYOUT, frame_size=frame_size,
-        source=source | {"extractor": "mocap", "threshold": THRESHOLD, "noise": asdict(noise)},
+        source=source | {"extractor": "mocap", "confidence_threshold": THRESHOLD, "noise": asdict(noise)},
     )  # fmt: skip
     outline = bounding_boxes(camera.project(joints - middle)[0][None], known)
     return estimate, replace(truth, boxes=outline, frame_size=frame_size, source=source | {"truth": True})

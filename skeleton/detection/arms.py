@@ -144,8 +144,8 @@ def _raise(body: Kinematics, side: str, first: int, last: int) -> dict | None:
     if not (upper > limit["raise_upper"] and fore > limit["raise_fore"]):
         return None
     direction = "up"
-    if upper < limit["raise_up"]:
-        left, _, forward = (middle(part) for part in body.between(f"{side}_shoulder", f"{side}_wrist", rows=rows).T)
+    left, height, forward = (middle(part) for part in body.between(f"{side}_shoulder", f"{side}_wrist", rows=rows).T)
+    if upper < limit["raise_up"] and not (fore > limit["raise_fore_up"] and height > limit["raise_hand_up"]):
         if np.isfinite(left) and np.isfinite(forward):
             outward = left * (1 if side == "left" else -1)
             level = abs(left) > abs(forward) if outward > 0 else abs(left) > 0.7 * abs(forward)

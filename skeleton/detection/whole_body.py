@@ -18,7 +18,7 @@ def whole_body(body: Kinematics) -> list[Found]:
 def _postures(body: Kinematics) -> list[Found]:
     limit = thresholds()["body"]
     height = leg_height(body)
-    thigh = between_sides(*(body.bones[side, "thigh"][:, 1] for side in SIDES))
+    thigh = between_sides(*(body.bones[side, "thigh"][:, 1:2] for side in SIDES))[:, 0]
     found = []
     for first, last in excursions(
         1 - height, 1 - limit["low"], 1 - limit["low_rest"], 2, max(round(0.15 * body.fps), 2)

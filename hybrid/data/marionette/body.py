@@ -27,7 +27,7 @@ CHANNEL = {name: i for i, name in enumerate(CHANNELS)}
 LOWEST, HIGHEST = (np.array([_LIMITS[name][i] for name in CHANNELS], float) for i in (0, 1))
 REST = np.zeros(len(CHANNELS))
 for _side in SIDES:
-    for _name, _value in (("lift", 9), ("sweep", 25), ("fore_lift", 14), ("fore_sweep", 70), ("open", 4)):
+    for _name, _value in (("lift", 12), ("sweep", 25), ("fore_lift", 24), ("fore_sweep", 75), ("open", 1)):
         REST[CHANNEL[f"{_side}_{_name}"]] = _value
 
 
@@ -51,9 +51,45 @@ class Proportions:
         return 0.08 + self.shank + self.thigh + self.trunk + 0.30 * self.head
 
 
-def rest_pose(frames: int) -> np.ndarray:
-    """[T, K]: standing, arms hanging."""
-    return np.tile(REST, (frames, 1))
+def rest_pose(frames: int, stance: np.ndarray = REST) -> np.ndarray:
+    """[T, K]: standing, arms hanging, the same in every row."""
+    return np.tile(stance, (frames, 1))
+
+
+def draw_stance(rng: np.random.Generator) -> np.ndarray:
+    """[K]: how one person stands with nothing to do: feet, knees, trunk and arms, left not quite as right."""
+    stance = REST.copy()
+    usual = {"lift": (12, 3), "sweep": (25, 12), "fore_lift": (24, 5), "fore_sweep": (75, 10), "open": (0.5, 1.6),
+             "knee": (6, 3)}  # fmt: skip
+    for name, (middle, spread) in usual.items():
+        shared = rng.normal(middle, spread)
+        for side in SIDES:
+            stance[CHANNEL[f"{side}_{name}"]] = shared + rng.normal(0, 0.5 * spread)
+    for side in SIDES:
+        lift, fore, knee = (CHANNEL[f"{side}_{name}"] for name in ("lift", "fore_lift", "knee"))
+        stance[lift], stance[knee] = np.clip(stance[lift], 5, 20), np.clip(stance[knee], 1, 18)
+        stance[fore] = np.clip(stance[fore], stance[lift] + 3, 34)
+        stance[CHANNEL[f"{side}_hip"]] = stance[knee] / 2  # the foot stays below the hip
+    stance[CHANNEL["bend"]], stance[CHANNEL["lean"]] = rng.normal(2, 1.2), rng.normal(0, 0.8)
+    return stance
+
+
+_IDLE = {"bend": 0.8, "lean": 0.7, "twist": 1.2, "head_pitch": 1.0, "head_yaw": 1.5, "head_tilt": 0.8,
+         "shift_left": 0.007, "shift_forward": 0.007}  # fmt: skip
+for _side in SIDES:
+    _IDLE |= {f"{_side}_lift": 1.2, f"{_side}_fore_lift": 1.8}
+
+
+def draw_idle(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
+    """[T, K] to be added to a pose at `times` [T] seconds: nobody stands quite still. Each channel sums three slow
+    waves; some people are calmer than others."""
+    idle = np.zeros((len(times), len(CHANNELS)))
+    lively = rng.uniform(0.5, 1.4)
+    for name, spread in _IDLE.items():
+        for frequency in rng.uniform(0.15, 0.9, 3):
+            height, phase = rng.normal(0, 0.8 * lively * spread), rng.uniform(0, 2 * np.pi)
+            idle[:, CHANNEL[name]] += height * np.sin(2 * np.pi * frequency * times + phase)
+    return idle
 
 
 def forward_kinematics(pose: np.ndarray, body: Proportions) -> dict[str, np.ndarray]:
@@ -80,9 +116,9 @@ def forward_kinematics(pose: np.ndarray, body: Proportions) -> dict[str, np.ndar
         return np.tile(vector, (frames, 1))
 
     joints["neck"] = torso(fixed(0, body.trunk, 0))
-    head_points = {"nose": (0, 0.15, 0.12), "crown": (0, 0.30, 0), "head": (0, 0.17, 0.0)}
+    head_points = {"nose": (0, 0.15, 0.11), "crown": (0, 0.30, 0), "head": (0, 0.17, 0.0)}
     for side, sign in zip(SIDES, (1, -1), strict=True):
-        head_points |= {f"{side}_eye": (sign * 0.04, 0.19, 0.10), f"{side}_ear": (sign * 0.085, 0.16, 0.0)}
+        head_points |= {f"{side}_eye": (sign * 0.034, 0.19, 0.095), f"{side}_ear": (sign * 0.075, 0.16, 0.0)}
     for name, point in head_points.items():
         joints[name] = joints["neck"] + head(point)
 

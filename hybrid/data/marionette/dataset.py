@@ -34,7 +34,7 @@ from skeleton.record import Skeleton
 from skeleton.video import write_video
 from skeleton.views import is_observable
 
-VERSION = 2
+VERSION = 3
 QUESTIONS_PER_CLIP = 7.0  # on average, at most
 
 
@@ -110,7 +110,7 @@ def skeletons(scene: Scene, rng: np.random.Generator, name: str) -> tuple[Skelet
     source = {"video": f"{name}.mp4", "extractor": "marionette", "version": VERSION}
     noisy = Skeleton(
         keypoints=keypoints, confidence=confidence, visible=visible, boxes=boxes,
-        source=source | {"threshold": THRESHOLD, "noise": asdict(NoiseModel())}, **common,
+        source=source | {"confidence_threshold": THRESHOLD, "noise": asdict(NoiseModel())}, **common,
     )  # fmt: skip
     joints = true_joints(scene)
     pixels = np.stack([scene.camera.project(person)[0] for person in joints])

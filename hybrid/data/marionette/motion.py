@@ -21,13 +21,16 @@ RELEASE = 0.55  # of a throw's duration, when the object leaves the hand
 @dataclass(frozen=True)
 class Move:
     """An event and how it is carried out. sagittal: in the plane that a side view sees; aim [3]: target of the
-    wrist in the body frame; turn: +1 or -1, the side to which a lying body falls."""
+    wrist in the body frame; turn: +1 or -1, the side to which a lying body falls; bend: of the elbow of a raised arm,
+    from 0 straight to 1; level: of the upper arm of a waving one, from 0 low to 1 overhead."""
 
     event: LimbEvent
     rise: float = 0.35  # seconds to reach the held pose
     sagittal: bool = False
     aim: tuple[float, float, float] | None = None
     turn: int = 1
+    bend: float = 0.0
+    level: float = 0.3
 
 
 def min_jerk(x: np.ndarray) -> np.ndarray:
@@ -48,9 +51,9 @@ def limb_sides(limb: str) -> tuple[str, ...]:
     return tuple(side for side in SIDES if limb.startswith(side))
 
 
-def animate(moves: list[Move], times: np.ndarray, body: Proportions) -> np.ndarray:
-    """Pose [T, K] (see body.CHANNELS) of a person who makes these moves; times [T] in seconds."""
-    pose = rest_pose(len(times))
+def animate(moves: list[Move], times: np.ndarray, body: Proportions, stance: np.ndarray = REST) -> np.ndarray:
+    """Pose [T, K] (see body.CHANNELS) of a person who makes these moves out of a stance [K]; times [T] in seconds."""
+    pose = rest_pose(len(times), stance)
     for move in sorted(moves, key=lambda move: vocabulary().movement(move.event.movement).posture is None):
         event = move.event
         envelope = min_jerk((times - event.start) / move.rise) * min_jerk((event.end - times) / move.rise)
@@ -96,10 +99,11 @@ def _arm(pose: np.ndarray, move: Move, side: str, times: np.ndarray, envelope: n
             _blend(pose, f"{side}_{name}", envelope, plane)
         return
     if event.movement == "raise":
-        target = _raised(event.direction, side, size)
+        target = _raised(move, side)
     elif event.movement in ("wave", "greet"):
         swing = np.sin(2 * np.pi * _cycles(event, times, move.rise))
-        target = (60 + 25 * size, plane, 160 + 42 * size * swing, plane)
+        highest = 75 if event.count > 1 else 40  # one sway of an arm overhead is no wave
+        target = (62 + highest * move.level, plane, 150 + 18 * move.level + (16 + 24 * size) * swing, plane)
     elif event.movement == "punch":
         guard, out = np.array([35.0, 60.0, 150.0, 90.0]), np.array([90.0, 84.0, 90.0, 90.0])
         reach = _bumps(event, times, move.rise)[:, None]
@@ -117,13 +121,16 @@ def _arm(pose: np.ndarray, move: Move, side: str, times: np.ndarray, envelope: n
         _blend(pose, f"{side}_{name}", envelope, value)
 
 
-def _raised(direction: str | None, side: str, size: float) -> tuple[float, float, float, float]:
+def _raised(move: Move, side: str) -> tuple[float, float, float, float]:
+    """A bent elbow points the forearm further up; raised up, the upper arm need not be higher than level then."""
+    direction, size, bend = move.event.direction, move.event.size, move.bend
     if direction == "up":
-        return 130 + 35 * size, 15, 140 + 35 * size, 20
-    if direction == "forward":
-        return 70 + 18 * size, 90, 72 + 18 * size, 90
+        upper = 132 + 30 * size - 45 * bend
+        return upper, 15, min(upper + 6 + 75 * bend, 178), 20 + 70 * bend
+    if direction == "forward":  # seen from the front, the hand of a bent arm would be at the head
+        return 70 + 18 * size, 90, 72 + 18 * size + (30 if move.sagittal else 18) * bend, 90
     if direction == side:
-        return 68 + 20 * size, 5, 70 + 20 * size, 5
+        return 72 + 20 * size, 5, 73 + 20 * size + 30 * bend, 5
     return 66 + 16 * size, 118, 72 + 16 * size, 172  # across the chest
 
 
@@ -163,7 +170,8 @@ def _leg(pose: np.ndarray, move: Move, side: str, times: np.ndarray, envelope: n
         return
     bump = _bumps(event, times) * ((times > event.start) & (times < event.end))
     if event.movement == "kick":
-        _blend(pose, f"{side}_hip", bump, 55 + 30 * size)
+        _blend(pose, f"{side}_hip", bump, 66 + 24 * size)  # less is not seen from the front
+        _blend(pose, f"{side}_knee", bump, 0.0)
         _blend(pose, f"{side}_knee", 4 * bump * (1 - bump), 35.0)
     elif event.movement == "swing":
         _blend(pose, f"{side}_open", bump, 30 + 18 * size)
@@ -175,7 +183,7 @@ def _head_or_torso(pose: np.ndarray, move: Move, times: np.ndarray, envelope: np
     event, size = move.event, move.event.size
     inside = (times > event.start) & (times < event.end)
     if event.movement == "nod":
-        _blend(pose, "head_pitch", _bumps(event, times) * inside, 25 + 18 * size)
+        _blend(pose, "head_pitch", _bumps(event, times) * inside, 30 + 16 * size)
     elif event.movement == "bow":
         _blend(pose, "bend", _bumps(event, times) * inside, 55 + 25 * size)
     elif event.movement == "shake":

@@ -2,7 +2,9 @@
 
 Jitter grows with speed and is alike in neighbouring frames; hidden joints are guessed badly, with low
 confidence; joints and whole persons are missed for some frames; now and then left and right are exchanged for
-a few frames. A joint is visible where its confidence reaches THRESHOLD.
+a few frames, of the whole body, of the arms or of the legs. Some persons are told with less confidence than others, and
+arms with less than trunks. A joint is visible where its confidence reaches THRESHOLD. The usual values are those of
+real videos (docs/marionette_reality.md).
 """
 
 from dataclasses import dataclass
@@ -18,18 +20,30 @@ LAYOUT = "coco17"
 FACE = ("nose", "left_eye", "right_eye")
 
 
+JITTER_OF = {"elbow": 1.25, "wrist": 1.4}  # times the jitter of the other joints
+MISS_OF = {"shoulder": 0.6, "hip": 0.6, "elbow": 1.5, "wrist": 2.0, "ankle": 1.3}  # times their misses
+CONFIDENCE_OF = {  # against the usual of the person
+    "nose": 0.05, "eye": 0.05, "ear": 0.05, "shoulder": 0.04, "elbow": -0.04, "wrist": -0.05, "hip": -0.03, "ankle": -0.03,
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class NoiseModel:
     """Rates are per row (frame of a person) or per joint and row; lengths are fractions of the body height."""
 
-    jitter: float = 0.006
+    jitter: float = 0.0045
     jitter_per_speed: float = 0.04  # of the distance moved since the last frame
-    hidden_jitter: float = 0.02
+    hidden_jitter: float = 0.014
     joint_miss: float = 0.01
-    hidden_miss: float = 0.15
-    person_miss: float = 0.012
-    swap: float = 0.02
-    burst: float = 2.5  # mean length of a miss or swap, in rows
+    hidden_miss: float = 0.06
+    person_miss: float = 0.016
+    swap: float = 0.016
+    limb_swap: float = 0.008  # of the arms alone, and of the legs alone
+    burst: float = 2.5  # mean length of an exchange or of the miss of a person, in rows
+    joint_burst: float = 1.6  # of the miss of a joint
+    confidence: float = 0.68  # of a joint that is seen
+    confidence_spread: float = 0.045  # between persons
+    hidden_confidence: float = 0.33  # share of it that a hidden joint loses
 
 
 def joint_names() -> tuple[str, ...]:
@@ -94,28 +108,47 @@ def estimate_joints(
     hidden = _hidden(camera, pixels, depth, known)
 
     moved = np.linalg.norm(np.diff(pixels, axis=1, prepend=pixels[:, :1]), axis=-1)
-    spread = noise.jitter * height + noise.jitter_per_speed * moved + noise.hidden_jitter * height * hidden
-    white = rng.normal(size=pixels.shape)
-    jitter = white.copy()
-    for t in range(1, frames):
-        jitter[:, t] = 0.6 * jitter[:, t - 1] + 0.8 * white[:, t]
-    keypoints = pixels + spread[..., None] * jitter
+    spread = noise.jitter * height * _by_joint(JITTER_OF, 1.0) + noise.jitter_per_speed * moved
+    spread += noise.hidden_jitter * height * hidden
+    keypoints = pixels + spread[..., None] * _alike(rng.normal(size=pixels.shape))
 
-    confidence = 0.93 - 0.35 * hidden - 1.5 * spread / height + rng.normal(0, 0.04, hidden.shape)
-    missed = rng.random(hidden.shape) < noise.joint_miss + noise.hidden_miss * hidden
-    outside = ((pixels < 0) | (pixels >= frame_size[::-1])).any(-1)
-    missed |= outside
+    usual = noise.confidence + noise.confidence_spread * rng.normal(size=(persons, 1, 1))
+    usual = usual + _by_joint(CONFIDENCE_OF, 0.0) + rng.normal(0, 0.03, (persons, 1, hidden.shape[2]))
+    confidence = usual * (1 - noise.hidden_confidence * hidden) - 1.5 * spread / height
+    confidence += 0.045 * _alike(rng.normal(size=hidden.shape))
+    rate = noise.joint_miss * _by_joint(MISS_OF, 1.0) + noise.hidden_miss * hidden
+    missed = np.zeros(hidden.shape, bool)
+    for m, start, joint in np.argwhere(rng.random(hidden.shape) < rate / noise.joint_burst):
+        missed[m, start : start + rng.geometric(1 / noise.joint_burst), joint] = True
+    missed |= ((pixels < 0) | (pixels >= frame_size[::-1])).any(-1)
     confidence = np.where(missed, rng.uniform(0.02, 0.28, hidden.shape), confidence.clip(0.05, 1.0))
     confidence = np.where(known, confidence, 0.0)
-    swap = get_layout(LAYOUT).mirror
+    mirror, everything = get_layout(LAYOUT).mirror, np.arange(hidden.shape[2])
+    ends = [name.rpartition("_")[2] for name in joint_names()]
+    arms, legs = np.isin(ends, ("elbow", "wrist")), np.isin(ends, ("knee", "ankle"))
     for m in range(persons):
-        swapped = _bursts(rng, frames, noise.swap, noise.burst)
-        keypoints[m, swapped] = keypoints[m, swapped][:, swap]
-        confidence[m, swapped] = 0.9 * confidence[m, swapped][:, swap]
+        for chosen, share in ((True, noise.swap), (arms, noise.limb_swap), (legs, noise.limb_swap)):
+            exchanged = np.where(chosen, mirror, everything)
+            swapped = _bursts(rng, frames, share, noise.burst)
+            keypoints[m, swapped] = keypoints[m, swapped][:, exchanged]
+            confidence[m, swapped] = 0.9 * confidence[m, swapped][:, exchanged]
         gone = _bursts(rng, frames, noise.person_miss, noise.burst)
         confidence[m, gone] = 0.0
     visible = confidence >= THRESHOLD
     return keypoints, confidence, visible, bounding_boxes(keypoints, visible)
+
+
+def _by_joint(values: dict[str, float], other: float) -> np.ndarray:
+    """[V]: the value of each joint by its name without side."""
+    return np.array([values.get(name.rpartition("_")[2], other) for name in joint_names()])
+
+
+def _alike(white: np.ndarray) -> np.ndarray:
+    """White noise [M, T, ...] made alike in neighbouring rows, of the same spread."""
+    result = white.copy()
+    for t in range(1, white.shape[1]):
+        result[:, t] = 0.6 * result[:, t - 1] + 0.8 * white[:, t]
+    return result
 
 
 def bounding_boxes(keypoints: np.ndarray, visible: np.ndarray) -> np.ndarray:

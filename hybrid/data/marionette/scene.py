@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hybrid.data.marionette.body import Proportions, forward_kinematics, rotate_y
+from hybrid.data.marionette.body import Proportions, draw_idle, draw_stance, forward_kinematics, rotate_y
 from hybrid.data.marionette.camera import Camera, draw_camera
 from hybrid.data.marionette.motion import RELEASE, Move, animate
 from hybrid.data.marionette.script import Composer, Focus, fitting_view
@@ -18,6 +18,7 @@ from skeleton.events import LimbEvent
 from skeleton.vocabulary import vocabulary
 
 YAW = {"front": 0.0, "back": 180.0, "right": 90.0, "left": -90.0}
+OBLIQUE, OBLIQUE_LYING = 35.0, 14.0  # degrees that a person is turned from its view at most
 PERSON_PIXELS = {1: (62, 84), 2: (54, 68), 3: (50, 58)}  # standing height at 128 pixels, by number of persons
 SKIN = ((236, 196, 168), (214, 166, 130), (176, 124, 88), (126, 84, 58), (92, 60, 44))
 HAIR = ((30, 24, 22), (74, 48, 30), (150, 108, 56), (112, 108, 106))
@@ -93,7 +94,8 @@ def draw_scene(rng: np.random.Generator, split: str, foci: Sequence[Focus], size
     bodies = [draw_body(rng, split) for _ in range(count)]
     persons, things = [], []
     for i in range(count):
-        composer = Composer(rng, split, views[i], int(track_ids[i]), duration)
+        faces_somebody = (views[i] == "right" and i < count - 1) or (views[i] == "left" and i > 0)
+        composer = Composer(rng, split, views[i], int(track_ids[i]), duration, faces_somebody)
         held: tuple[Move, str] | None = None
         if social is not None and i in social[1:] and (social[0] == "handshake" or i == social[1]):
             other = social[2] if i == social[1] else social[1]
@@ -104,9 +106,11 @@ def draw_scene(rng: np.random.Generator, split: str, foci: Sequence[Focus], size
             held = _solo(rng, composer, foci[i], bodies[i])
         _share_handshake_times(composer, persons, social, i)
         moves = tuple(composer.moves)
-        yaw = np.radians(YAW[views[i]] + (0 if social else rng.uniform(-14, 14)))
+        most = OBLIQUE_LYING if any(move.event.movement == "lie" for move in moves) else OBLIQUE
+        yaw = np.radians(YAW[views[i]] + (0 if social else rng.uniform(-most, most)))
         ground = np.array([places[i, 0], 0.0, places[i, 1]])
-        local = forward_kinematics(animate(list(moves), times, bodies[i]), bodies[i])
+        pose = animate(list(moves), times, bodies[i], draw_stance(rng)) + draw_idle(rng, times)
+        local = forward_kinematics(pose, bodies[i])
         joints = {name: rotate_y(point, np.full(frames, yaw)) + ground for name, point in local.items()}
         colours = _colours(rng, split, shirts[i])
         person = Person(int(track_ids[i]), shirts[i], colours, bodies[i], views[i], moves, joints)
@@ -135,16 +139,16 @@ def _social_move(
     rng: np.random.Generator, kind: str, composer: Composer, target: str, meeting: tuple[float, float, float]
 ) -> Move:
     """A handshake at `meeting` (body frame), or a wave at somebody."""
-    length = float(rng.uniform(1.4, 2.4))
-    start = float(rng.uniform(0.3, composer.duration - length - 0.2))
-    limb, count = "right arm", 1
+    length, limb, count, rise = float(rng.uniform(1.4, 2.4)), "right arm", 1, 0.45
     if kind == "greet":
         limb, count = str(rng.choice(["left arm", "right arm"])), int(rng.integers(2, 4))
+        length = 2 * rise + count * float(rng.uniform(0.5, 0.85))
+    start = float(rng.uniform(0.3, composer.duration - length - 0.2))
     event = LimbEvent(
         person=composer.person, limb=limb, movement=kind, target=target, start=round(start, 3),
         end=round(start + length, 3), count=count,
     )  # fmt: skip
-    return Move(event, 0.35, True, meeting if kind == "handshake" else None)
+    return Move(event, rise, True, meeting if kind == "handshake" else None, level=float(rng.random()))
 
 
 def _share_handshake_times(composer: Composer, persons: list[Person], social, i: int) -> None:
@@ -212,7 +216,7 @@ def _things(
         if move.event.movement == "reach":
             shoulder = np.array([sign * person.body.shoulder, move.aim[1], 0.0])
             out = np.array(move.aim) - [shoulder[0], shoulder[1], 0.0]
-            point = np.array(move.aim) + 0.16 * out / np.linalg.norm(out)
+            point = np.array(move.aim) + 0.13 * out / np.linalg.norm(out)
             path = np.tile(rotate_y(point[None], np.array([yaw])) + ground, (len(times), 1))
         else:
             path = grip.copy()

@@ -23,7 +23,6 @@ VIEWS = {"front": 0.42, "back": 0.22, "left": 0.18, "right": 0.18}
 EASILY_SEEN = {"up": 0.3, "down": 0.3, "forward": 0.3}  # drawn less where the kind has left and right besides
 SEQUENCE_KINDS = KINDS[:18]
 UPPER_KINDS = tuple(kind for kind in SEQUENCE_KINDS if kind.startswith(("arm", "head")))
-LEAD = 0.25  # seconds in which an arm gets ready to wave or punch
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,21 @@ def fitting_view(rng: np.random.Generator, focus: Focus) -> str:
     return str(rng.choice(views, p=weights / weights.sum()))
 
 
-class Composer:
-    """Draws moves for one person; `unseen` is the rate of events that the view cannot tell."""
+def lead_of(event: LimbEvent) -> float:
+    """Seconds in which an arm gets ready to wave or punch; many repetitions leave little time for it."""
+    return 0.5 if event.count < 5 else 0.32
 
-    def __init__(self, rng: np.random.Generator, split: str, view: str, person: int, duration: float) -> None:
+
+class Composer:
+    """Draws moves for one person; `unseen` is the rate of events that the view cannot tell. Who has somebody straight
+    ahead makes no plain wave, because that is a greeting."""
+
+    def __init__(
+        self, rng: np.random.Generator, split: str, view: str, person: int, duration: float, faces_somebody: bool
+    ) -> None:
         self.rng, self.split, self.view, self.person, self.duration = rng, split, view, person, duration
         self.moves: list[Move] = []
-        self.used: set[str] = set()  # movements; none is drawn twice
+        self.used = {"wave"} if faces_somebody else set()  # movements; none is drawn twice
         self.unseen = 0.04
 
     def sequence(
@@ -184,19 +191,20 @@ class Composer:
         target = str(rng.choice(words.body_targets)) if entry.target == "body" else None
         if focus is not None:
             direction, target = focus.direction, focus.target
-        count, length = 1, float(rng.uniform(0.9, 1.6 if most < 3 else 2.4))
+        length = float(rng.uniform(1.0, 1.7 if most < 3 else 2.4))
         if movement == "step":
             length = float(rng.uniform(0.8, 1.1))
-        if entry.counted:
-            count = exactly or int(rng.integers(1, most + 1))
-            lead = 2 * LEAD if movement in ("wave", "punch") else 0.0
-            longest = min(0.85, (self.duration - 0.3 - lead) / count)
-            period = float(rng.uniform(min(0.47, longest - 0.01), longest))
-            length = count * period + lead
         made = LimbEvent(
             person=self.person, limb=limb, movement=movement, direction=direction, target=target,
-            size=round(float(rng.uniform(0.4, 1.0)), 2), start=0.0, end=length, count=count,
+            size=round(float(rng.uniform(0.4, 1.0)), 2), start=0.0, end=length,
         )  # fmt: skip
+        if entry.counted:
+            made = replace(made, count=exactly or int(rng.integers(1, most + 1)))
+            lead = 2 * lead_of(made) if movement in ("wave", "punch") else 0.0
+            longest = min(0.75 if movement == "wave" else 0.85, (self.duration - 0.3 - lead) / made.count)
+            shortest = 0.6 if movement == "circle" else 0.5
+            period = float(rng.uniform(min(shortest, longest - 0.01), longest))
+            made = replace(made, end=made.count * period + lead)
         return made if is_observable(made, self.view) else replace(made, observable=False)
 
     def _lay_out(self, chosen: list[LimbEvent], main: LimbEvent | None) -> None:
@@ -217,9 +225,14 @@ class Composer:
 
     def _add(self, event: LimbEvent, start: float) -> None:
         end = start + event.end - event.start
-        rise = LEAD if event.movement in ("wave", "punch") else float(self.rng.uniform(0.28, 0.42))
+        far = 1.5 if event.direction == "up" and event.group == "arm" else 1.0
+        rise = min(float(self.rng.uniform(0.36, 0.56)) * far, 0.42 * event.end)
+        if event.movement in ("wave", "punch"):
+            rise = lead_of(event)
+        bend = 0.0 if self.rng.random() < 0.3 else float(self.rng.uniform(0.1, 1.0))
         placed = replace(event, start=round(start, 3), end=round(end, 3))
-        self.moves.append(Move(placed, rise, self.view in ("left", "right")))
+        sagittal = self.view in ("left", "right")
+        self.moves.append(Move(placed, rise, sagittal, bend=bend, level=float(self.rng.random())))
 
 
 def _kind(event: LimbEvent) -> str:

@@ -51,13 +51,14 @@ def draw_cell(rng: np.random.Generator, split: str, size: int) -> tuple[float, f
 def draw_body(rng: np.random.Generator, split: str) -> Proportions:
     """Proportions of a person, 1.45 to 1.9 m tall; (height, leg share) is disjoint between splits."""
     tall, leggy = draw_cell(rng, split, 10)
-    height, legs = 1.45 + 0.45 * tall, 0.455 + 0.05 * leggy
-    head, arms, width, girth = rng.uniform((0.95, 0.95, 0.93, 0.85), (1.2, 1.05, 1.1, 1.2))
+    height, legs = 1.45 + 0.45 * tall, 0.48 + 0.06 * leggy
+    low, high = (0.92, 0.9, 0.82, 0.82, 0.485, 0.85), (1.12, 1.1, 1.14, 1.14, 0.515, 1.2)
+    head, arms, shoulders, hips, thigh, girth = rng.uniform(low, high)
     leg = legs * height - 0.08
     trunk = height - 0.08 - leg - 0.30 * head
     return Proportions(
-        trunk=trunk, shoulder=0.112 * height * width, hip=0.06 * height * width, upper_arm=0.168 * height * arms,
-        forearm=0.15 * height * arms, thigh=0.51 * leg, shank=0.49 * leg, head=head, girth=girth,
+        trunk=trunk, shoulder=0.093 * height * shoulders, hip=0.055 * height * hips, upper_arm=0.164 * height * arms,
+        forearm=0.142 * height * arms, thigh=thigh * leg, shank=(1 - thigh) * leg, head=head, girth=girth,
     )  # fmt: skip
 
 

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from hybrid.data.marionette.body import CHANNEL, HIGHEST, LOWEST, arm_angles, forward_kinematics, rest_pose
+from hybrid.data.marionette.body import (
+    CHANNEL,
+    HIGHEST,
+    LOWEST,
+    arm_angles,
+    draw_idle,
+    draw_stance,
+    forward_kinematics,
+    rest_pose,
+)
 from hybrid.data.marionette.splits import draw_body
 
 
@@ -72,3 +81,25 @@ def test_inverse_kinematics_reaches(body, side):
         joints = forward_kinematics(pose, body)
         np.testing.assert_allclose(joints[f"{side}_wrist"][0] - joints[f"{side}_shoulder"][0], target, atol=1e-6)
         assert sign * joints[f"{side}_shoulder"][0, 0] > 0
+
+
+def test_stances_differ_and_stay_near_rest(body):
+    rng = np.random.default_rng(4)
+    stances = np.array([draw_stance(rng) for _ in range(200)])
+    assert ((stances >= LOWEST) & (stances <= HIGHEST)).all()
+    for name in ("lift", "fore_lift", "knee"):
+        left, right = (stances[:, CHANNEL[f"{side}_{name}"]] for side in ("left", "right"))
+        assert left.std() > 1.5 and 0.3 < np.abs(left - right).mean() < 5
+    hanging = forward_kinematics(stances, body)
+    assert (hanging["left_wrist"][:, 1] < hanging["left_elbow"][:, 1]).all()
+    feet = np.abs(hanging["left_ankle"] - hanging["left_hip"])[:, 2]
+    assert feet.max() < 0.05  # below the hips, however bent the knees
+
+
+def test_idle_people_sway_a_little(body):
+    times = np.arange(0, 5, 1 / 16)
+    idle = draw_idle(np.random.default_rng(5), times)
+    joints = forward_kinematics(rest_pose(len(times)) + idle, body)
+    spread = np.linalg.norm(joints["left_wrist"].std(0))
+    assert 0.002 < spread < 0.06
+    assert np.abs(np.diff(joints["left_wrist"], axis=0)).max() * 16 < 0.25  # metres a second

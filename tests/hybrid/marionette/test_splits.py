@@ -100,3 +100,20 @@ def test_every_focus_comes_up():
 def test_observable(limb, movement, direction, seen):
     event = LimbEvent(person=0, limb=limb, movement=movement, direction=direction, start=0.0, end=1.0)
     assert {view for view in ("front", "back", "left", "right") if is_observable(event, view)} == seen
+
+
+def test_nobody_waves_plainly_at_somebody_straight_ahead():
+    """A wave with somebody straight ahead is a greeting: truth says so, or has no wave."""
+    facing, waves = 0, 0
+    for number in range(250):
+        scene = make_scene(CONFIG, "train", number)
+        places = {person.track_id: person.joints["pelvis"][0] for person in scene.persons}
+        for person in scene.persons:
+            left = person.joints["left_hip"][0] - person.joints["right_hip"][0]
+            ahead = np.array([-left[2], left[0]]) / np.hypot(left[0], left[2])  # left x up, as (x, z)
+            for other, place in places.items():
+                way = (place - places[person.track_id])[[0, 2]]
+                if other != person.track_id and person.view in ("left", "right") and ahead @ way > 0:
+                    facing += 1
+                    waves += sum(move.event.movement == "wave" for move in person.moves)
+    assert facing > 40 and waves == 0
