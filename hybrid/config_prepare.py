@@ -69,3 +69,25 @@ class MocapConfig:
             raise ConfigError(f"expected swap in 0..0.5, found {self.swap}: give a share of the rows")
         if self.metres_per_unit is not None and not 0 < self.metres_per_unit < 100:
             raise ConfigError(f"expected metres_per_unit above 0, found {self.metres_per_unit}: 0.01 is a cm")
+
+
+@dataclass
+class ProxyConfig:
+    """What `tools/prepare.py proxy` reads and makes; a window's questions follow from seed, record and number alone."""
+
+    skeletons: str = field("folder of records (.npz) of tools/extract.py, searched to the bottom")
+    output: str = field("folder of the data set; made when it is missing")
+    videos: str | None = field("folder of their videos; null: where a record says, if a file is there", None)
+    seconds: float = field("longest window; a longer video is cut evenly", 8.0)
+    max_persons: int = field("windows with more persons are left out", 4)
+    val_share: float = field("share of the videos that are kept for validation", 0.1)
+    balance: bool = field("as many questions of each answer, so that a constant answer scores chance", True)
+    seed: int = field("seed of questions, balance and the validation part", 0)
+
+    def check(self) -> None:
+        if not 2 <= self.seconds <= 60:
+            raise ConfigError(f"expected seconds in 2..60, found {self.seconds}: change it")
+        if not 1 <= self.max_persons <= 10:
+            raise ConfigError(f"expected max_persons in 1..10 (places have words so far), found {self.max_persons}: mend it")
+        if not 0 <= self.val_share < 1:
+            raise ConfigError(f"expected val_share from 0 to below 1, found {self.val_share}: leave videos for training")

@@ -1,10 +1,12 @@
 """Make a data set: python tools/prepare.py NAME key=value ...
 
-  marionette   the built-in one:         output=DIR [clips=2500] [seed=0] [workers=2]
-  folder       videos and a CSV file:    videos=DIR labels=FILE.csv output=DIR
-  mocap        a test set of captures:   file=FILE.npz|FILE.bvh|DIR output=DIR
-  import       skeleton files of others: input=PATH format=NAME output=DIR
-  export       records as PySKL's file:  records=DIR output=FILE.pkl
+  marionette   the built-in one:           output=DIR [clips=2500] [seed=0] [workers=2]
+  folder       videos and a CSV file:      videos=DIR labels=FILE.csv output=DIR
+  mocap        a test set of captures:     file=FILE.npz|FILE.bvh|DIR output=DIR
+  events       what everybody does:        skeletons=DIR output=DIR
+  proxy        training without labels:    skeletons=DIR output=DIR [videos=DIR]
+  import       skeleton files of others:   input=PATH format=NAME output=DIR
+  export       records as PySKL's file:    records=DIR output=FILE.pkl
 
 `python tools/prepare.py NAME --help` lists the keys. A second run does only what is missing.
 """
@@ -13,8 +15,11 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 # Idle threads must not spin: on a busy machine that makes small networks several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -27,26 +32,17 @@ from hybrid.errors import ConfigError, HybridError
 from skeleton.errors import SkeletonError
 
 
-def marionette(arguments: list[str]) -> int:
+def marionette(config: Any) -> int:
     """The synthetic set with exact truth."""
-    from hybrid.config_prepare import PrepareConfig
     from hybrid.data.marionette.dataset import headline, prepare, told
-
-    config = load_config(PrepareConfig, arguments, prog="prepare.py marionette", description=__doc__)
     print(headline(config))
-    with tqdm(unit="clip") as bar:
-        info = prepare(config, partial(_show, bar))
-    return ready(config.output, *told(info))
+    return ready(config.output, *told(counted(partial(prepare, config), unit="clip")))
 
 
-def folder(arguments: list[str]) -> int:
+def folder(config: Any) -> int:
     """Videos and a CSV file; 1 where lines were left out."""
-    from hybrid.config_folder import FolderConfig
-
-    config = load_config(FolderConfig, arguments, prog="prepare.py folder", description=__doc__)
     print(f"{config.videos} and {config.labels} -> {config.output}", flush=True)
     from hybrid.data.folder import prepare_folder, told
-
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r"The 'predict_dataloader' does|`isinstance\(treespec, LeafSpec\)` is")
     outcome = prepare_folder(config)
@@ -55,36 +51,36 @@ def folder(arguments: list[str]) -> int:
     return ready(config.output, *told(outcome, config), status=int(bool(outcome.failures)))
 
 
-def mocap(arguments: list[str]) -> int:
-    """Motion capture, seen by drawn cameras; 1 where captures were left out."""
-    from hybrid.data.mocap import MocapConfig, prepare_mocap, told
-
-    config = load_config(MocapConfig, arguments, prog="prepare.py mocap", description=__doc__)
-    with tqdm(desc=f"{config.file} -> {config.output}", unit="capture") as bar:
-        info = prepare_mocap(config, partial(_show, bar))
-    return ready(config.output, *told(info, config), status=int(info["left_out"] > 0))
+def piecewise(module: str, make: str, unit: str, config: Any) -> int:
+    """A set that is made piece by piece; 1 where some were left out."""
+    made = resolve_name(module)
+    info = counted(partial(getattr(made, make), config), desc=f"making {config.output}", unit=unit)
+    return ready(config.output, *made.told(info, config), status=int(info["left_out"] > 0))
 
 
-def import_(arguments: list[str]) -> int:
+def import_(config: Any) -> int:
     """Skeleton files of other programs."""
-    from hybrid.data.importing import ImportConfig, import_skeletons
-
-    config = load_config(ImportConfig, arguments, prog="prepare.py import", description=__doc__)
-    with tqdm(unit="clip") as bar:
-        written = import_skeletons(config, partial(_show, bar))
-    return ready(config.output, f"{written} records written")
+    made = partial(resolve_name("hybrid.data.importing").import_skeletons, config)
+    return ready(config.output, f"{counted(made, unit='clip')} records written")
 
 
-def export(arguments: list[str]) -> int:
+def export(config: Any) -> int:
     """A folder of records, for PySKL and mmaction2."""
-    from hybrid.config_folder import ExportConfig
     from hybrid.data.importing import export_pyskl
     from hybrid.data.labels import read_classes
-
-    config = load_config(ExportConfig, arguments, prog="prepare.py export", description=__doc__)
     numbers, labels = read_classes(config.labels) if config.labels else (None, [])
     classes = [f"classes: {', '.join(f'{i} {label}' for i, label in enumerate(labels))}"] if labels else []
     return ready(config.output, f"{export_pyskl(config.records, config.output, numbers)} records written", *classes)
+
+
+def counted(make: Callable, **shown: str) -> Any:
+    """What `make(progress)` returns, behind a progress bar."""
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    with tqdm(**shown) as bar:
+        return make(show)
 
 
 def ready(output: str, *lines: str, status: int = 0) -> int:
@@ -93,12 +89,15 @@ def ready(output: str, *lines: str, status: int = 0) -> int:
     return status
 
 
-def _show(bar: tqdm, done: int, total: int) -> None:
-    bar.total = total
-    bar.update(done - bar.n)
-
-
-NAMES = {"marionette": marionette, "folder": folder, "mocap": mocap, "import": import_, "export": export}
+NAMES = {  # name -> its keys, what it runs
+    "marionette": ("hybrid.config_prepare.PrepareConfig", marionette),
+    "folder": ("hybrid.config_folder.FolderConfig", folder),
+    "mocap": ("hybrid.config_prepare.MocapConfig", partial(piecewise, "hybrid.data.mocap", "prepare_mocap", "capture")),
+    "events": ("hybrid.data.telling.EventsConfig", partial(piecewise, "hybrid.data.telling", "tell_records", "record")),
+    "proxy": ("hybrid.config_prepare.ProxyConfig", partial(piecewise, "hybrid.data.proxy", "prepare_proxy", "record")),
+    "import": ("hybrid.data.importing.ImportConfig", import_),
+    "export": ("hybrid.config_folder.ExportConfig", export),
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -108,9 +107,10 @@ def main(arguments: list[str]) -> int:
         print(__doc__.strip())
         return 0
     if found not in NAMES:
-        legal = ", ".join(NAMES)
-        raise ConfigError(f"expected the name of a data set ({legal}) first, found {found}: {__doc__.splitlines()[0]}")
-    return NAMES[found](arguments[1:])
+        legal, usage = ", ".join(NAMES), __doc__.splitlines()[0]
+        raise ConfigError(f"expected the name of a data set ({legal}) first, found {found}: {usage}")
+    keys, run = NAMES[found]
+    return run(load_config(resolve_name(keys), arguments[1:], prog=f"prepare.py {found}", description=__doc__))
 
 
 if __name__ == "__main__":

