@@ -70,11 +70,11 @@ def measure(config: LimbsBench) -> dict[str, Any]:
     return {
         "clips": len(solid),
         "right_3d": float(np.mean(solid)),
-        "right_3d_ci95": wilson(sum(solid), len(solid)),
+        "right_ci95_3d": wilson(sum(solid), len(solid)),
         "views": len(flat),
         "views_unseen": unseen,
         "right_2d": float(np.mean(flat)),
-        "right_2d_ci95": wilson(sum(flat), len(flat)),
+        "right_ci95_2d": wilson(sum(flat), len(flat)),
         "by_view": {str(degrees): [sum(results), len(results)] for degrees, results in sorted(views.items())},
     }
 

@@ -30,6 +30,26 @@ def _peaks(figures: dict[str, Any]) -> str:
     return ", ".join(f"{frames} frames: {peak:.0f}" for frames, peak in figures["peak_memory_mb"].items())
 
 
+def _share(key: str) -> Callable[[dict[str, Any]], str]:
+    """A share with its 95 % interval, which stands under the same key with _ci95 behind the name."""
+    name, kind = (key[:-3], key[-3:]) if key.endswith(("_3d", "_2d")) else (key, "")
+    return lambda figures: _interval(figures[key], figures[f"{name}_ci95{kind}"])
+
+
+def _interval(share: float, ci95: list[float]) -> str:
+    return f"{share:.3f} ({ci95[0]:.3f} to {ci95[1]:.3f})"
+
+
+def _caught(kind: str) -> Callable[[dict[str, Any]], str]:
+    """How many of the wrong captions of one kind are caught, in the form where fewer are."""
+
+    def text(figures: dict[str, Any]) -> str:
+        least = min(figures["caught"][kind].values(), key=lambda found: found["caught"])
+        return f"{least['caught']:.3f} of {least['n']}"
+
+    return text
+
+
 TABLES: dict[str, list[Column]] = {
     "extract": [
         ("video", _command("video")),
@@ -63,11 +83,82 @@ TABLES: dict[str, list[Column]] = {
         ("of the worst clip", _number(".3f", "idf1_worst_clip")),
         ("without a mistake", _number(".3f", "idf1_ceiling")),
     ],
+    "events": [
+        ("events", _number("d", "events_3d")),
+        ("3D precision", _share("precision_3d")),
+        ("3D recall", _share("recall_3d")),
+        ("2D precision", _share("precision_2d")),
+        ("2D recall", _share("recall_2d")),
+        ("right counts 3D, 2D", lambda f: f"{f['count_right_3d']:.3f}, {f['count_right_2d']:.3f}"),
+        ("right directions 3D, 2D", lambda f: f"{f['direction_right_3d']:.3f}, {f['direction_right_2d']:.3f}"),
+        ("seconds for an hour", _number(".1f", "seconds_for_an_hour")),
+    ],
+    "limbs": [
+        ("clips", _number("d", "clips")),
+        ("named arm is the mover in 3D", _share("right_3d")),
+        ("views in 2D", _number("d", "views")),
+        ("named arm is the mover in 2D", _share("right_2d")),
+        ("views that hide the arm, left out", _number("d", "views_unseen")),
+    ],
+    "mocap": [
+        ("clips", _number("d", "clips")),
+        ("asked about", _number(".3f", "asked")),
+        ("in three tasks or more", _number(".3f", "asked_three_tasks")),
+        ("questions", _number("d", "questions")),
+        ("with balanced answers", _number("d", "questions_balanced")),
+        ("clips asked about then", _number(".3f", "asked_balanced")),
+        ("keys confirmed", _number(".3f", "keys_confirmed")),
+        ("arm keys by path", lambda f: f"{f['arm_keys_by_path']:.3f} of {f['arm_keys']}"),
+    ],
+    "parser": [
+        ("part", _number("", "part")),
+        ("captions", _number("d", "n_captions")),
+        ("claims labelled, read", lambda f: f"{f['n_labelled']}, {f['n_read']}"),
+        ("precision", _share("precision")),
+        ("recall", _share("recall")),
+        ("pairs in the labelled order", lambda f: f"{f['order_agreement']:.3f} of {f['n_pairs']}"),
+        ("captions all right", _number(".3f", "captions_all_right")),
+    ],
+    "checker": [
+        ("clips", _number("d", "clips")),
+        ("precision of true captions", lambda f: f"{f['true']['narrate']['precision']:.3f}"),
+        ("recall", lambda f: f"{f['true']['narrate']['recall']:.3f}"),
+        ("wrong side caught", _caught("side")),
+        ("wrong direction", _caught("direction")),
+        ("wrong order", _caught("order")),
+        ("wrong count", _caught("count")),
+    ],
 }
+
+
+COMPARED = {"reality": (("3D", "marionette_3d", "captures"), ("2D", "marionette_2d", "records"))}
+
+
+def compared(name: str, results: Path) -> str:
+    """The quantities of NAME_before.json and NAME_after.json beside reality: median (5 to 95 %), * where it differs."""
+    figures = [json.loads((results / f"{name}_{when}.json").read_text(encoding="utf-8")) for when in ("before", "after")]
+    lines = [["quantity", "in", "before", "after", "reality", "of so many"], ["---"] * 6]
+    for dimension, ours, theirs in COMPARED[name]:
+        for quantity, found in figures[1]["quantities"].items():
+            if ours in found and theirs in found:
+                cells = []
+                for of in figures:
+                    differs = quantity in of["differing"][f"{ours} {theirs}"]
+                    cells.append(_spread(of["quantities"].get(quantity, {}).get(ours)) + " *" * differs)
+                lines.append([quantity, dimension, *cells, _spread(found[theirs]), str(found[theirs][3])])
+    said = figures[1]["environment"]
+    source = f"commit {said['commit'][:7]}, {said['date'][:10]}, {said['cores']} CPU cores"
+    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"({source}; commands in docs/results.)"])
+
+
+def _spread(found: list[float] | None) -> str:
+    return "-" if found is None else f"{found[1]:.3g} ({found[0]:.3g} to {found[2]:.3g})"
 
 
 def table(name: str, results: Path) -> str:
     """The table `name` over the files `NAME*.json` of a folder, in the order of their names, and where they come from."""
+    if name in COMPARED:
+        return compared(name, results)
     columns = TABLES[name]
     files = sorted(results.glob(f"{name}*.json"))
     found = [json.loads(path.read_text(encoding="utf-8")) for path in files]

@@ -108,7 +108,7 @@ def _touch_high(body: Kinematics, side: str, first: int, last: int) -> dict | No
     limit, rows, wrist = thresholds()["arm"], core(first, last), f"{side}_wrist"
     upper, fore = (middle(body.bones[side, bone][rows, 1]) for bone in ("upper", "fore"))
     ears = np.fmin(body.far(wrist, "left_ear", rows), body.far(wrist, "right_ear", rows))
-    if fore > limit["head_fore"] and middle(np.fmin(ears, body.far(wrist, "nose", rows))) < limit["near_head"]:
+    if limit["head_fore"] < fore < limit["head_fore_most"] and middle(np.fmin(ears, body.far(wrist, "nose", rows))) < limit["near_head"]:
         return {"movement": "touch", "target": "the head"}
     far = middle(body.far(wrist, "right_shoulder" if side == "left" else "left_shoulder", rows))
     if fore > limit["shoulder_fore"] and upper < limit["shoulder_upper"] and far < limit["near_shoulder"]:

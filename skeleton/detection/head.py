@@ -45,7 +45,8 @@ def head(body: Kinematics, postures: list[Found], bends: list[Found]) -> list[Fo
         if half.sum() <= limit["nod"] * body.fps + 0.5:
             nods.append(Found("head", "nod", first, last))
         else:
-            tops, _ = find_peaks(-pitch[first : last + 1], prominence=limit["pitch"])
+            depth = np.nan_to_num(-pitch[first : last + 1])
+            tops, _ = find_peaks(depth, prominence=max(limit["nod_return"] * depth.max(), limit["rest"]))
             if len(tops) > 1:
                 nods.append(Found("head", "nod", first, last, count=len(tops)))
             else:
