@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 from skeleton.errors import SkeletonError
 from skeleton.layouts import convert, get_layout
 from skeleton.record import Skeleton
-from skeleton.steadying import between_sides, bridge, held, rolling, smooth, trust, unswap, without_flicker
+from skeleton.steadying import between_sides, bridge, held, rolling, shake, smooth, trust, unswap, without_flicker
 
 SMOOTHING_SECONDS = {2: 0.045, 3: 0.02}  # of joints, by coordinates; a fast repetition lasts half a second
 DOUBTFUL = 2.5  # times as much for a joint that the estimator doubts, such as one behind the trunk
@@ -66,6 +66,7 @@ class Kinematics:
     upright: np.ndarray  # the same for the heading, with up against gravity
     trust: dict[str, np.ndarray]  # name -> [T], 0 to 1: whether the estimator doubts a joint less than it usually does
     confidence: np.ndarray  # [T, V] of the estimate, joints of coco17; NaN where a joint is not visible
+    jitter: float  # how much the shape of the trunk shakes, in torsos (`steadying.shake`)
 
     @property
     def lateral(self) -> np.ndarray:
@@ -134,6 +135,7 @@ def measure(skeleton: Skeleton, person: int, shift: np.ndarray | None = None) ->
     if planar:
         points = unswap(points, get_layout("coco17").mirror)
         points = bridge(points, 1)
+    jitter = shake(points[:, shoulders + hips], fps)
     sharp, blurred = (smooth(points, factor * SMOOTHING_SECONDS[points.shape[-1]] * fps) for factor in (1, DOUBTFUL))
     confidence = np.where(body.visible[person, rows], body.confidence[person, rows], np.nan)
     trusted = trust(confidence, fps)
@@ -143,7 +145,7 @@ def measure(skeleton: Skeleton, person: int, shift: np.ndarray | None = None) ->
     for part in ("shoulder", "hip", "ear", "knee", "ankle"):
         joints[part] = between_sides(joints[f"left_{part}"], joints[f"right_{part}"])
     result = _planar(times, fps, joints, sure, has_face) if planar else _solid(times, fps, joints, sure)
-    return replace(result, confidence=confidence)
+    return replace(result, confidence=confidence, jitter=jitter)
 
 
 def _hips_below(shoulders: np.ndarray) -> np.ndarray:
@@ -183,7 +185,7 @@ def _solid(times: np.ndarray, fps: float, joints: dict[str, np.ndarray], sure: d
     ones = np.ones(len(times))
     body = Kinematics(
         fps, times, False, joints, torso, ones, ones, np.einsum("tij,tj->ti", heading, up),
-        {}, np.empty(0), np.empty(0), axes, heading, sure, np.empty(0),
+        {}, np.empty(0), np.empty(0), axes, heading, sure, np.empty(0), 0.0,
     )  # fmt: skip
     for side in SIDES:
         for bone, (start, end) in BONES.items():
@@ -217,7 +219,7 @@ def _planar(
     tilt = (spine / torso[:, None])[:, 0]
     level = np.broadcast_to(np.eye(2), axes.shape)
     body = Kinematics(
-        fps, times, True, joints, torso, across, facing, np.empty(0), {}, np.empty(0), np.empty(0), axes, level, sure, np.empty(0)
+        fps, times, True, joints, torso, across, facing, np.empty(0), {}, np.empty(0), np.empty(0), axes, level, sure, np.empty(0), 0.0
     )
     sideways = body.lateral
     upright = np.clip(spine[:, 1] / torso, -1, 1)

@@ -136,6 +136,15 @@ def test_a_body_from_a_side_is_as_sure_as_its_better_half():
     assert detect_events(replace(record, confidence=np.full_like(doubted, 0.35))) == []
 
 
+@pytest.mark.parametrize(("pixels", "told_too"), [(1.0, True), (8.0, False)])
+def test_nothing_is_told_of_a_trunk_that_shakes_more_than_trunks_do(pixels, told_too):
+    record = planar(joints([move("left arm", "raise", direction="up")]))
+    noise = np.random.default_rng(0).normal(0, pixels, record.keypoints.shape)
+    noise[..., [COCO.index(f"{side}_{part}") for side in ("left", "right") for part in ("elbow", "wrist")], :] = 0
+    events = detect_events(replace(record, keypoints=record.keypoints + noise))
+    assert [(event.limb, event.movement) for event in events] == [("left arm", "raise")] * told_too
+
+
 def test_short_misses_do_not_hide_a_movement():
     record = planar(joints([move("left arm", "raise", direction="up")]))
     visible = record.visible.copy()
