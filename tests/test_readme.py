@@ -41,6 +41,7 @@ SCHEMAS = {  # where each tool's keys stand; imported when asked for, because on
     "bench mocap": ("hybrid.benches.mocap", "MocapBench"),
     "bench parser": ("hybrid.benches.parser", "ParserBench"),
     "bench reality": ("hybrid.benches.reality", "RealityBench"),
+    "bench proxy": ("hybrid.benches.proxy", "ProxyBench"),
     "bench tracking": ("hybrid.benches.tracking", "TrackBench"),
 }
 # The mllm files have a test of their own, tests/hybrid/test_mllm.py.

@@ -8,6 +8,7 @@
   memory     peak memory against length:           video=FILE weights=DIR output=FILE.json
   mocap      the test set made of motion capture:  file=FILE.npz output=FILE.json
   parser     motion claims read from captions:     captions=FILE.json [part=report] output=FILE.json
+  proxy      answers of proxy tasks against truth: output=FILE.json
   reality    Marionette against real motion:       captures=FILE.npz records=DIR output=FILE.json
   tracking   identities on rendered crossings:     output=FILE.json
 
@@ -35,6 +36,7 @@ BENCHES = {  # name -> module of hybrid.benches, its keys; each module has a fun
     "memory": ("memory", "MemoryBench"),
     "mocap": ("mocap", "MocapBench"),
     "parser": ("parser", "ParserBench"),
+    "proxy": ("proxy", "ProxyBench"),
     "reality": ("reality", "RealityBench"),
     "tracking": ("tracking", "TrackBench"),
 }

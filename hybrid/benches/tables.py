@@ -110,6 +110,13 @@ TABLES: dict[str, list[Column]] = {
         ("keys confirmed", _number(".3f", "keys_confirmed")),
         ("arm keys by path", lambda f: f"{f['arm_keys_by_path']:.3f} of {f['arm_keys']}"),
     ],
+    "proxy": [
+        ("clips", _number("d", "clips")),
+        ("questions about events", _number("d", "questions")),
+        ("right", _share("right")),
+        ("by task", lambda f: ", ".join(f"{task} {a / n:.2f} of {n}" for task, (a, n) in f["tasks"].items())),
+        ("words of poses right", lambda f: f"{f['words_right']:.3f} of {f['words']}"),
+    ],
     "parser": [
         ("part", _number("", "part")),
         ("captions", _number("d", "n_captions")),
