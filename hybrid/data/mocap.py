@@ -6,8 +6,6 @@ they count as observable where every side that the person shows meanwhile can te
 and name alone. A capture is done when its part file (.parts) is there; info.json is written last.
 """
 
-import json
-import shutil
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,10 +17,10 @@ import numpy as np
 
 from hybrid.config_prepare import MocapConfig
 from hybrid.data.mocap_views import look, sides_shown, windows
+from hybrid.data.pieces import make_set
 from hybrid.errors import DataError
-from hybrid.run_folder import write_json, write_jsonl
+from hybrid.run_folder import write_jsonl
 from skeleton.balance import balance, frequent
-from skeleton.errors import SkeletonError
 from skeleton.events import LimbEvent, event_from_json, event_to_json, save_events
 from skeleton.files import sha256
 from skeleton.formats.bvh import read_motion
@@ -106,6 +104,7 @@ def make_clips(config: MocapConfig, capture: Capture, detect: Detect) -> list[di
                 }
             )  # fmt: skip
     for path, skeleton in records.items():  # nothing is left of a capture that fails half-way
+        (folder / path).parent.mkdir(exist_ok=True)
         skeleton.save(folder / path)
     return clips
 
@@ -141,49 +140,10 @@ def prepare_mocap(
     captures, told = list_captures(config)
     settings = asdict(config) | {"file": Path(config.file).name, "input": told, "version": VERSION}
     del settings["output"]
-    claim(folder, settings)
-    if (folder / "info.json").is_file() and not (folder / "failures.jsonl").is_file():
-        return json.loads((folder / "info.json").read_text(encoding="utf-8"))
-    for name in ("skeletons", "truth", ".parts"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    write_json(folder / ".parts" / "settings.json", settings)
-    clips, failures = [], []
-    for done, capture in enumerate(captures, 1):
-        part = folder / ".parts" / f"{capture.name}.clips.jsonl"
-        try:
-            if not part.is_file():
-                write_jsonl(part, make_clips(config, capture, detect))
-            clips += [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
-        except (SkeletonError, DataError) as error:
-            failures.append({"capture": capture.name, "reason": str(error)})
-        progress(done, len(captures))
-    (folder / "failures.jsonl").unlink(missing_ok=True)
-    if failures:
-        write_jsonl(folder / "failures.jsonl", failures)
-    if not clips:
-        reason = f"(the first: {failures[0]['reason']})"
-        raise DataError(f"expected captures that can be used, found none among {len(captures)} {reason}")
-    info = {"name": "mocap", "settings": settings, "captures": len(captures), "left_out": len(failures)}
-    info |= _assemble(config, clips)
-    write_json(folder / "info.json", info)
-    if not failures:
-        shutil.rmtree(folder / ".parts")
-    return info
-
-
-def claim(folder: Path, settings: dict) -> None:
-    """DataError where the folder holds a set made with other settings."""
-    for path, key in ((folder / "info.json", "settings"), (folder / ".parts" / "settings.json", None)):
-        if not path.is_file():
-            continue
-        data = json.loads(path.read_text(encoding="utf-8"))
-        found = data.get(key, {}) if key else data
-        differing = sorted(name for name in settings | found if found.get(name) != settings.get(name))
-        if differing:
-            raise DataError(
-                f"expected {folder} to hold nothing or a set made with { ({k: settings.get(k) for k in differing}) }, "
-                f"found { ({k: found.get(k) for k in differing}) }: choose another output or remove the folder"
-            )
+    pieces = {
+        f"{capture.name}.clips": (capture.name, partial(make_clips, config, capture, detect)) for capture in captures
+    }
+    return make_set(folder, "mocap", "capture", settings, pieces, partial(_assemble, config), progress)
 
 
 def _assemble(config: MocapConfig, clips: list[dict]) -> dict:

@@ -9,9 +9,7 @@ info.json is written last.
 """
 
 import hashlib
-import json
 import os
-import shutil
 import warnings
 import zlib
 from collections import Counter
@@ -23,13 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from hybrid.config_prepare import ProxyConfig
-from hybrid.data.mocap import claim, generator
+from hybrid.data.mocap import generator
+from hybrid.data.pieces import make_set
 from hybrid.data.proxy_windows import Window, could_tell, legs_seen, observed, people, windows
 from hybrid.data.sample import Clip, Sample, write_samples
 from hybrid.errors import DataError
-from hybrid.run_folder import write_json, write_jsonl
 from skeleton.balance import balance, frequent
-from skeleton.errors import SkeletonError
 from skeleton.files import sha256
 from skeleton.narration import describe
 from skeleton.pose_questions import DIFFERENCE, POSE, Posed, pose_questions
@@ -127,34 +124,12 @@ def prepare_proxy(config: ProxyConfig, progress: Callable[[int, int], object] = 
     for key in ("skeletons", "videos"):
         if settings[key] is not None:
             settings[key] = Path(os.path.relpath(Path(settings[key]).expanduser(), folder)).as_posix()
-    claim(folder, settings)
-    if (folder / "info.json").is_file() and not (folder / "failures.jsonl").is_file():
-        return json.loads((folder / "info.json").read_text(encoding="utf-8"))
-    (folder / ".parts").mkdir(parents=True, exist_ok=True)
-    write_json(folder / ".parts" / "settings.json", settings)
-    lines, failures = [], []
-    for done, path in enumerate(records, 1):
+    pieces = {}
+    for path in records:
         name = path.relative_to(Path(config.skeletons).expanduser()).as_posix()
-        part = folder / ".parts" / f"{name.replace('/', '-')}.{zlib.crc32(name.encode()):08x}.jsonl"
-        try:
-            if not part.is_file():
-                write_jsonl(part, make_windows(config, path))
-            lines += [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
-        except (SkeletonError, DataError) as error:
-            failures.append({"record": name, "reason": str(error)})
-        progress(done, len(records))
-    (folder / "failures.jsonl").unlink(missing_ok=True)
-    if failures:
-        write_jsonl(folder / "failures.jsonl", failures)
-    if not lines:
-        reason = f"the first of {len(failures)}: {failures[0]['reason']}"
-        raise DataError(f"expected records that can be used, found none; {reason}")
-    info = {"name": "proxy", "settings": settings, "records": len(records), "left_out": len(failures)}
-    info |= _assemble(config, lines)
-    write_json(folder / "info.json", info)
-    if not failures:
-        shutil.rmtree(folder / ".parts")
-    return info
+        part = f"{name.replace('/', '-')}.{zlib.crc32(name.encode()):08x}"
+        pieces[part] = (name, partial(make_windows, config, path))
+    return make_set(folder, "proxy", "record", settings, pieces, partial(_assemble, config), progress)
 
 
 def _assemble(config: ProxyConfig, lines: list[dict]) -> dict:

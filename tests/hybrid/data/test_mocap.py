@@ -164,7 +164,7 @@ def test_input_that_cannot_be_used(captures, tmp_path):
     refused("expected captures of different names in .*, found 'deep-two' twice", file=str(captures))
     (tmp_path / "bad.bvh").write_text("HIERARCHY")
     refused(
-        r"expected captures that can be used, found none among 1 \(the first: .*bad.bvh, line 1",
+        r"expected captures that can be used, found none; the first of 1: .*bad.bvh, line 1",
         file=str(tmp_path / "bad.bvh"),
     )
 
