@@ -104,7 +104,7 @@ def make_clips(config: MocapConfig, capture: Capture, detect: Detect) -> list[di
                 }
             )  # fmt: skip
     for path, skeleton in records.items():  # nothing is left of a capture that fails half-way
-        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
         skeleton.save(folder / path)
     return clips
 
