@@ -50,18 +50,18 @@ def lifted(body: Kinematics, side: str, plainly: bool = False) -> list[tuple[int
 
 
 def _circle(body: Kinematics, side: str, rows: slice) -> dict | None:
+    limit, turns = thresholds()["arm"], []
     hand = body.between(f"{side}_shoulder", f"{side}_wrist", rows=rows)
-    turns = []
     for axis in (0, 2):
         known = np.isfinite(hand[:, axis]) & np.isfinite(hand[:, 1])
         if known.sum() > 3:
             angle = np.unwrap(np.arctan2(hand[known, axis], hand[known, 1]))
             wide = np.median(np.hypot(hand[known, axis], hand[known, 1]))
-            turns.append(abs(np.degrees(angle[-1] - angle[0])) if wide > 0.6 else 0.0)
+            turns.append(abs(np.degrees(angle[-1] - angle[0])) if wide > limit["circle_wide"] else 0.0)
     turn = max(turns, default=0.0)
-    if turn < thresholds()["arm"]["circle_turn"] - 60:
+    if turn < limit["circle_turn"]:
         return None
-    return {"movement": "circle", "count": max(1, round((turn + 40) / 360))}
+    return {"movement": "circle", "count": max(1, round((turn + 40) / 360))}  # the ends of a circle are cut off
 
 
 def _punch(upper: np.ndarray, fore: np.ndarray, fps: float) -> dict | None:
@@ -75,7 +75,7 @@ def _punch(upper: np.ndarray, fore: np.ndarray, fps: float) -> dict | None:
     dips = [
         row
         for row, (before, after) in zip(dips, folded, strict=True)
-        if before > limit["punch_fold"] - 0.2 and after > limit["punch_fold"] - 0.4
+        if before > limit["punch_before"] and after > limit["punch_after"]
     ]
     guard = middle(upper[fold > 0.8 * fold.max()])
     real = [row for row in dips if upper[row] - guard > limit["punch_upper_swing"]]
@@ -108,7 +108,8 @@ def _touch_high(body: Kinematics, side: str, first: int, last: int) -> dict | No
     limit, rows, wrist = thresholds()["arm"], core(first, last), f"{side}_wrist"
     upper, fore = (middle(body.bones[side, bone][rows, 1]) for bone in ("upper", "fore"))
     ears = np.fmin(body.far(wrist, "left_ear", rows), body.far(wrist, "right_ear", rows))
-    if limit["head_fore"] < fore < limit["head_fore_most"] and middle(np.fmin(ears, body.far(wrist, "nose", rows))) < limit["near_head"]:
+    face = middle(np.fmin(ears, body.far(wrist, "nose", rows)))
+    if limit["head_fore"] < fore < limit["head_fore_most"] and face < limit["near_head"]:
         return {"movement": "touch", "target": "the head"}
     far = middle(body.far(wrist, "right_shoulder" if side == "left" else "left_shoulder", rows))
     if fore > limit["shoulder_fore"] and upper < limit["shoulder_upper"] and far < limit["near_shoulder"]:
@@ -127,11 +128,12 @@ def _touch_low(body: Kinematics, side: str, first: int, last: int) -> dict | Non
     outward, behind = sign * left, elbow_forward < -limit["elbow_back"]
     if np.isfinite(outward):
         aside = sign * elbow_left > limit["elbow_out"]
-        belly, hip = abs(outward) < limit["belly_aside"], abs(outward - 0.31) < limit["hip_apart"] and (aside or behind)
+        belly = abs(outward) < limit["belly_aside"]
+        hip = abs(outward - limit["hip_place"]) < limit["hip_apart"] and (aside or behind)
     else:
         belly = limit["belly_ahead"] < forward < limit["belly_far"]
         hip = abs(forward) < limit["hip_apart"] and behind
-    if belly and limit["belly_low"] < height < limit["belly_high"] and limit["belly_fore"] < fore < 0.45:
+    if belly and limit["belly_low"] < height < limit["belly_high"] and limit["belly_fore"] < fore < limit["belly_fore_most"]:
         return {"movement": "touch", "target": "the belly"}
     if hip and limit["hip_low"] < height < limit["belly_high"] and upper < limit["hip_upper"] and fore < 0:
         return {"movement": "touch", "target": "the hip"}
@@ -148,10 +150,10 @@ def _raise(body: Kinematics, side: str, first: int, last: int) -> dict | None:
     if upper < limit["raise_up"] and not (fore > limit["raise_fore_up"] and height > limit["raise_hand_up"]):
         if np.isfinite(left) and np.isfinite(forward):
             outward = left * (1 if side == "left" else -1)
-            level = abs(left) > abs(forward) if outward > 0 else abs(left) > 0.7 * abs(forward)
+            level = abs(left) > abs(forward) * (1 if outward > 0 else limit["raise_across"])
             direction = ("left" if left > 0 else "right") if level else "forward"
         elif np.isfinite(left):
-            direction = ("left" if left > 0 else "right") if abs(left) > 0.45 else "forward"
+            direction = ("left" if left > 0 else "right") if abs(left) > limit["raise_level"] else "forward"
         else:
-            direction = "forward" if forward > 0.45 else None
+            direction = "forward" if forward > limit["raise_level"] else None
     return {"movement": "raise", "direction": direction}

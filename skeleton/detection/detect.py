@@ -8,7 +8,7 @@ from skeleton.detection.arms import arm
 from skeleton.detection.head import head
 from skeleton.detection.interactions import with_objects, with_persons
 from skeleton.detection.legs import leg
-from skeleton.detection.signals import Found
+from skeleton.detection.signals import Found, thresholds
 from skeleton.detection.trunk import bends, trunk
 from skeleton.detection.whole_body import whole_body
 from skeleton.events import LimbEvent
@@ -60,7 +60,7 @@ def movements(body: Kinematics) -> list[Found]:
     """What every limb of one person does, left and right apart."""
     rows = len(body.times)
     whole = whole_body(body)
-    beats, kept = ([one for one in whole if _beats(one) == beat] for beat in (True, False))
+    beats, kept = ([one for one in whole if _beats(one, body.fps) == beat] for beat in (True, False))
     torso = _outside(trunk(body), whole, rows)
     legs = _outside([found for side in SIDES for found in leg(body, side)], whole, rows)
     arms = [found for side in SIDES for found in arm(body, side)]
@@ -115,9 +115,10 @@ def _outside(found: list[Found], others: list[Found], rows: int) -> list[Found]:
     return [one for one in found if taken[one.first : one.last + 1].mean() <= 0.5]
 
 
-def _beats(found: Found) -> bool:
+def _beats(found: Found, fps: float) -> bool:
     """Whether a movement of the whole body bends the trunk for a moment."""
-    return found.movement in ("jump", "squat") and found.last - found.first < 40 * found.count
+    short = found.last - found.first < thresholds()["body"]["kept"] * fps * found.count
+    return found.movement == "jump" or (found.movement == "squat" and short)
 
 
 def _both(found: list[Found], limb: str) -> list[Found]:
