@@ -19,12 +19,12 @@ AROUND = 30.0  # degrees between straight ahead and the person who is waved at
 def with_objects(body: Kinematics, found: list[Found], objects: Mapping[str, np.ndarray]) -> list[Found]:
     """The movements of one person, with reaching, holding and throwing. objects: name -> positions [T, C], rows of
     `body`, up positive, in the record's units."""
-    limit = thresholds()["arm"]
+    limit = thresholds()["object"]
     for name, path in objects.items():
         for side in SIDES:
             wrist = body.joints[f"{side}_wrist"]
             apart = np.nan_to_num(np.linalg.norm(path - wrist, axis=1) / body.torso, nan=9.0)
-            near = apart < limit["near_object"]
+            near = apart < limit["near"]
             for first, last in lifted(body, side):
                 kind = _object_kind(body, path, near, apart, first, last)
                 if kind is not None:
@@ -37,17 +37,17 @@ def with_objects(body: Kinematics, found: list[Found], objects: Mapping[str, np.
 def _object_kind(
     body: Kinematics, path: np.ndarray, near: np.ndarray, apart: np.ndarray, first: int, last: int
 ) -> str | None:
-    rows, seconds = core(first, last), (last - first + 1) / body.fps
-    if near[first : last + 1].mean() < 0.25:
+    limit, rows, seconds = thresholds()["object"], core(first, last), (last - first + 1) / body.fps
+    if near[first : last + 1].mean() < limit["ever_near"]:
         return None
     later = slice(last, min(last + max(round(0.2 * body.fps), 1), len(near) - 1) + 1)
     flown = np.linalg.norm(np.nan_to_num(path[later] - path[max(first - 1, 0)]), axis=1).max() / body.torso[first]
-    if near[max(first - 2, 0) : first + 3].any() and apart[later].max() > 0.9 and flown > 1.0 and seconds < 2.0:
+    if near[max(first - 2, 0) : first + 3].any() and apart[later].max() > limit["gone"] and flown > limit["gone"] and seconds < limit["throw"]:
         return "throw"
-    if near[first : last + 1].mean() > 0.8 and seconds > 2.0:
+    if near[first : last + 1].mean() > limit["held"] and seconds > limit["hold"]:
         return "hold"
-    still = np.ptp(np.nan_to_num(path[first : last + 1]), axis=0).max() / body.torso[first] < 0.35
-    return "reach" if still and near[rows].mean() > 0.6 else None
+    still = np.ptp(np.nan_to_num(path[first : last + 1]), axis=0).max() / body.torso[first] < limit["still"]
+    return "reach" if still and near[rows].mean() > limit["reached"] else None
 
 
 def with_persons(bodies: Mapping[int, Kinematics], found: dict[int, list[Found]], names: Mapping[int, str]) -> None:
