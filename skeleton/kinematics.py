@@ -32,6 +32,11 @@ BONES = {
 }
 RATIOS = {"upper": (0.48, 0.72), "fore": (0.42, 0.62), "thigh": (0.62, 1.0), "shank": (0.6, 1.0)}  # lengths in torsos
 LEG = ("thigh", "shank")
+THIGH = 0.51  # share of the leg
+FLAT = 0.75  # share of its length from which a trunk's direction in the picture can be told
+NOSE, EARS = 0.23, 0.34  # torsos from the ears to the nose, from ear to ear
+SURE_FACE = 0.3  # trust in nose and ears below which a face tells nothing
+HEAD_SECONDS = 0.06  # a head is small: its angles are smoothed once more
 SIDES = ("left", "right")
 CROWD = 3  # persons from whose common motion the camera's is told
 
@@ -78,14 +83,25 @@ class Kinematics:
         """[T] bool: forward and back can be seen."""
         return ~self.lateral if self.planar else np.ones(len(self.times), bool)
 
-    def view(self) -> str | None:
-        """front, back, left, right (what the camera sees most of the time), or None in 3D."""
+    def views(self) -> np.ndarray | None:
+        """[T] of front, back, left, right: the side of the body that the camera sees; None in 3D."""
         if not self.planar:
             return None
-        middle = np.nanmedian(self.across)
-        if abs(middle) >= SIDE_VIEW:
-            return "front" if middle > 0 else "back"
-        return "right" if np.nanmedian(self.facing) > 0 else "left"
+        aside = np.where(self.facing > 0, "right", "left")
+        return np.where(self.lateral, np.where(self.across > 0, "front", "back"), aside)
+
+    def view(self) -> str | None:
+        """What the camera sees most of the time, or None in 3D."""
+        if not self.planar:
+            return None
+        names, counts = np.unique(self.views(), return_counts=True)
+        return str(names[np.argmax(counts)])
+
+    def split(self, level: np.ndarray, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """What points to the right of the image [T] as (left, forward) of the body; NaN for the one that is not seen."""
+        aside = self.lateral[rows]
+        left = np.where(aside, level * np.sign(self.across[rows]), np.nan)
+        return left, np.where(aside, np.nan, level * self.facing[rows])
 
     def between(self, start: str, end: str, upright: bool = False, rows: slice = slice(None)) -> np.ndarray:
         """[T, 3]: vector from joint to joint in torsos, as (left, up, forward) of the trunk, or upright ones."""
@@ -94,20 +110,36 @@ class Kinematics:
         turned = np.einsum("tij,tj->ti", axes, vectors)
         if not self.planar:
             return turned
-        level, aside = turned[:, 0], self.lateral[rows]
-        left = np.where(aside, level * np.sign(self.across[rows]), np.nan)
-        forward = np.where(aside, np.nan, level * self.facing[rows])
+        left, forward = self.split(turned[:, 0], rows)
         return np.stack([left, turned[:, 1], forward], axis=1)
 
     def far(self, one: str, other: str, rows: slice = slice(None)) -> np.ndarray:
         """[T]: distance between two joints in torsos, as far as it can be seen."""
         return np.linalg.norm(self.joints[one][rows] - self.joints[other][rows], axis=1) / self.torso[rows]
 
+    def angle(self, first: str, joint: str, last: str) -> np.ndarray:
+        """[T]: degrees at `joint` between the ways to two others, as far as they can be seen; 180 is straight."""
+        one, other = (_unit(self.joints[end] - self.joints[joint]) for end in (first, last))
+        return np.degrees(np.arccos(np.clip((one * other).sum(1), -1, 1)))
+
+    def speed(self, joint: str, against: str | None = None) -> np.ndarray:
+        """[T]: torsos a second of a joint, in the picture or against another joint, as far as it can be seen."""
+        place = self.joints[joint] - (0 if against is None else self.joints[against])
+        return np.linalg.norm(np.gradient(place / self.torso[:, None], self.times, axis=0), axis=1)
+
+    def height(self) -> np.ndarray:
+        """[T]: hips over the ankles as a share of the length of the leg, of the lower side; 1 standing."""
+        drops = [THIGH * self.bones[side, "thigh"][:, 1] + (1 - THIGH) * self.bones[side, "shank"][:, 1] for side in SIDES]
+        return -np.fmin(*drops)
+
 
 def measure(skeleton: Skeleton, person: int, shift: np.ndarray | None = None) -> Kinematics | None:
-    """Kinematics of the person in row `person`, between the first and the last row where they are seen; None where
-    shoulders are seen in less than three rows. Where hips are out of the picture they are put a torso below. 3D records have y up. shift [T, C]: how far the camera has
-    moved the picture (`camera_shift`), taken away first. Raises SkeletonError for an unknown row."""
+    """Kinematics of the person in row `person`, between the first and the last row where they are seen.
+
+    None where shoulders are seen in less than three rows; hips out of the picture are put a torso below them. 3D
+    records have y up. shift [T, C]: how far the camera has moved the picture (`camera_shift`), taken away first.
+    Raises SkeletonError for an unknown row.
+    """
     if not 0 <= person < skeleton.num_persons:
         raise SkeletonError(f"expected a person row below {skeleton.num_persons}, found {person}: count from 0")
     has_face = "nose" in get_layout(skeleton.layout).joints
@@ -174,7 +206,7 @@ def camera_shift(skeleton: Skeleton) -> np.ndarray:
 
 def _solid(times: np.ndarray, fps: float, joints: dict[str, np.ndarray], sure: dict[str, np.ndarray]) -> Kinematics:
     spine = joints["shoulder"] - joints["hip"]
-    torso = held(np.full(len(times), np.nanmedian(np.linalg.norm(spine, axis=1))))
+    torso = np.full(len(times), np.nanmedian(np.linalg.norm(spine, axis=1)))
     wide = joints["left_shoulder"] - joints["right_shoulder"] + joints["left_hip"] - joints["right_hip"]
     up = _unit(spine)
     left = _unit(wide - up * (wide * up).sum(1, keepdims=True))
@@ -202,11 +234,10 @@ def _solid(times: np.ndarray, fps: float, joints: dict[str, np.ndarray], sure: d
 def _planar(
     times: np.ndarray, fps: float, joints: dict[str, np.ndarray], sure: dict[str, np.ndarray], has_face: bool
 ) -> Kinematics:
-    rows = len(times)
     spine = joints["shoulder"] - joints["hip"]
     apparent = np.linalg.norm(spine, axis=1)
     torso = held(rolling(apparent, 90, round(4 * fps)))
-    flat = apparent > 0.75 * torso  # a trunk that points at the camera tells no direction
+    flat = apparent > FLAT * torso  # a trunk that points at the camera tells no direction
     up = np.where(flat[:, None], _unit(spine), (0.0, 1.0))
     right = np.stack([up[:, 1], -up[:, 0]], axis=1)
     wide = joints["left_shoulder"] - joints["right_shoulder"]
@@ -219,13 +250,11 @@ def _planar(
     tilt = (spine / torso[:, None])[:, 0]
     level = np.broadcast_to(np.eye(2), axes.shape)
     body = Kinematics(
-        fps, times, True, joints, torso, across, facing, np.empty(0), {}, np.empty(0), np.empty(0), axes, level, sure, np.empty(0), 0.0
-    )
-    sideways = body.lateral
-    upright = np.clip(spine[:, 1] / torso, -1, 1)
-    trunk = np.stack(
-        [np.where(sideways, tilt * np.sign(across), np.nan), upright, np.where(sideways, np.nan, tilt * facing)], axis=1
-    )
+        fps, times, True, joints, torso, across, facing, np.empty(0), {}, np.empty(0), np.empty(0), axes, level,
+        sure, np.empty(0), 0.0,
+    )  # fmt: skip
+    left, forward = body.split(tilt)
+    trunk = np.stack([left, np.clip(spine[:, 1] / torso, -1, 1), forward], axis=1)
     for bone, (start, end) in BONES.items():
         vectors = {side: body.between(f"{side}_{start}", f"{side}_{end}", bone in LEG) for side in SIDES}
         apparent = {side: np.hypot(vectors[side][:, 1], np.nanmax(np.abs(vectors[side][:, [0, 2]]), axis=1, initial=0))
@@ -235,23 +264,21 @@ def _planar(
         for side in SIDES:
             body.bones[side, bone] = np.clip(vectors[side] / length, -1, 1)
     nose, ears = body.between("ear", "nose"), body.between("right_ear", "left_ear")
-    yaw = np.degrees(np.arcsin(np.clip(nose[:, 0] / 0.23, -1, 1)))
-    pitch = np.degrees(np.arcsin(np.clip(nose[:, 1] / 0.23, -1, 1)))
-    roll = -np.degrees(np.arcsin(np.clip(ears[:, 1] / 0.34, -1, 1)))
-    roll = np.where(sideways, roll, np.nan)
+    yaw = np.degrees(np.arcsin(np.clip(nose[:, 0] / NOSE, -1, 1)))
+    pitch = np.degrees(np.arcsin(np.clip(nose[:, 1] / NOSE, -1, 1)))
+    roll = -np.degrees(np.arcsin(np.clip(ears[:, 1] / EARS, -1, 1)))
+    roll = np.where(body.lateral, roll, np.nan)
     back = across < -SIDE_VIEW
-    yaw, pitch = np.where(sideways & ~back, yaw, np.nan), np.where(back, np.nan, pitch)
-    step = np.zeros((rows, 2))
+    yaw, pitch = np.where(body.lateral & ~back, yaw, np.nan), np.where(back, np.nan, pitch)
+    step = np.zeros((len(times), 2))
     step[1:] = np.nan_to_num(np.diff(joints["hip"], axis=0)) / torso[1:, None]
     moved = np.cumsum(step, axis=0)
-    root = np.stack(
-        [np.where(sideways, moved[:, 0] * np.sign(across), np.nan), moved[:, 1],
-         np.where(sideways, np.nan, moved[:, 0] * facing)], axis=1,
-    )  # fmt: skip
+    left, forward = body.split(moved[:, 0])
+    root = np.stack([left, moved[:, 1], forward], axis=1)
     turned = _against_usual(np.stack([yaw, pitch, roll], 1))
-    doubtful = np.minimum(np.minimum(sure["nose"], sure["left_ear"]), sure["right_ear"]) < 0.3
+    doubtful = np.minimum(np.minimum(sure["nose"], sure["left_ear"]), sure["right_ear"]) < SURE_FACE
     turned[:, :2] = np.where(doubtful[:, None], np.nan, turned[:, :2])
-    return replace(body, trunk=trunk, head=_steady(turned, 0.06 * fps), root=root)
+    return replace(body, trunk=trunk, head=_steady(turned, HEAD_SECONDS * fps), root=root)
 
 
 def _facing(

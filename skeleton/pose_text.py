@@ -132,11 +132,11 @@ def _measured(skeleton: Skeleton, most: int | None) -> list[_Person]:
 
 def _limbs(body: Kinematics) -> dict[str, list[tuple[str, list[tuple[str, np.ndarray]]]]]:
     """{limb: [(name, [(format, values [T])])]} of everything that is told."""
-    joints, trunk = body.joints, _tilt(body.trunk)
+    trunk = _tilt(body.trunk)
     limbs = {
         "head": [
             *((name, [("{:.0f}", body.head[:, axis])]) for axis, name in enumerate(("yaw", "pitch", "roll"))),
-            ("speed", [("{:.1f}", _speed(body, joints["nose"] - joints["shoulder"]))]),
+            ("speed", [("{:.1f}", body.speed("nose", "shoulder"))]),
         ],
         "torso": [
             (
@@ -148,7 +148,7 @@ def _limbs(body: Kinematics) -> dict[str, list[tuple[str, list[tuple[str, np.nda
                 [(f"{{:+.1f}} {word}", body.root[:, axis]) for axis, word in enumerate(("left", "up", "forward"))],
             ),
             ("across", [("{:.1f}", body.across)] if body.planar else []),
-            ("speed", [("{:.1f}", _speed(body, joints["hip"]))]),
+            ("speed", [("{:.1f}", body.speed("hip"))]),
         ],
     }
     for limb, bone, name, chain, end in (
@@ -162,10 +162,10 @@ def _limbs(body: Kinematics) -> dict[str, list[tuple[str, list[tuple[str, np.nda
             place = body.between(first, last, upright=limb == "leg") * turned
             axes = ((1, "up"), (0, "out"), (2, "forward"))
             limbs[f"{side} {limb}"] = [
-                (chain[1], [("{:.0f}", _angle(*(joints[part] for part in parts)))]),
+                (chain[1], [("{:.0f}", body.angle(*parts))]),
                 (name, [(f"{{:.0f}} {word}", tilt[:, axis]) for axis, word in axes]),
                 (end, [(f"{{:+.1f}} {word}", place[:, axis]) for axis, word in axes]),
-                ("speed", [("{:.1f}", _speed(body, joints[last] - joints[chain[0]]))]),
+                ("speed", [("{:.1f}", body.speed(last, chain[0]))]),
             ]
     return limbs
 
@@ -203,15 +203,3 @@ def _number(form: str, value: float) -> str:
 def _tilt(vectors: np.ndarray) -> np.ndarray:
     """Components [T, 3] of unit vectors as angles in degrees against the plane across each axis."""
     return np.degrees(np.arcsin(np.clip(vectors, -1, 1)))
-
-
-def _angle(first: np.ndarray, middle: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """[T]: degrees between two bones at `middle`, as far as they can be seen; 180 is straight. Joints are [T, C]."""
-    one, other = first - middle, last - middle
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return np.degrees(np.arccos(np.clip((one * other).sum(1) / np.maximum(lengths, 1e-9), -1, 1)))
-
-
-def _speed(body: Kinematics, places: np.ndarray) -> np.ndarray:
-    """[T]: torsos a second of places [T, C], as far as they can be seen."""
-    return np.linalg.norm(np.gradient(places / body.torso[:, None], body.times, axis=0), axis=1)

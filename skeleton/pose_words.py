@@ -155,8 +155,7 @@ def _bend(body: Kinematics, side: str, first: str, second: str, end: str) -> np.
 
 
 def _posture(body: Kinematics) -> dict[str, np.ndarray]:
-    drops = [0.51 * body.bones[side, "thigh"][:, 1] + 0.49 * body.bones[side, "shank"][:, 1] for side in SIDES]
-    tall = -np.fmin(*drops)
+    tall = body.height()
     thigh, shank = (sum(body.bones[side, bone][:, 1] for side in SIDES) / 2 for bone in ("thigh", "shank"))
     up, seen = body.trunk[:, 1], np.linalg.norm(np.nan_to_num(body.trunk), axis=1)
     aside = body.sagittal

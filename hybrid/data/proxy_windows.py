@@ -14,9 +14,9 @@ from itertools import combinations
 import numpy as np
 
 from hybrid.errors import DataError
-from skeleton.detection import detect_events
+from skeleton.detection import MOVING, detect_events
 from skeleton.events import LimbEvent
-from skeleton.kinematics import SIDE_VIEW, SIDES, Kinematics, camera_shift, measure
+from skeleton.kinematics import SIDES, Kinematics, camera_shift, measure
 from skeleton.layouts import convert, get_layout
 from skeleton.questions import Subject
 from skeleton.record import Skeleton
@@ -31,10 +31,6 @@ STABLE = 0.95  # share of the rows in which two persons keep their order
 APART = 0.04  # of the picture's width between them, at least
 SHOWN = 0.25  # share of an event's rows for which a side must be shown to count
 ORDINALS = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
-NEEDED = {  # joints without which nothing is said about a limb; of `head` one ear is enough
-    "arm": ("elbow", "wrist"), "leg": ("knee", "ankle"), "torso": ("hip", "shoulder"),
-    "whole body": ("knee", "ankle"), "head": (),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -163,11 +159,8 @@ def sides_shown(body: Kinematics, event: LimbEvent | None = None) -> list[str]:
     if event is not None:
         rows = (body.times >= event.start) & (body.times <= event.end)
         rows = rows if rows.any() else np.abs(body.times - event.start) == np.abs(body.times - event.start).min()
-    across, facing = body.across[rows], body.facing[rows]
-    aside = np.where(facing > 0, "right", "left")
-    views = np.where(np.abs(across) < SIDE_VIEW, aside, np.where(across > 0, "front", "back"))
-    counts = Counter(views.tolist())
-    return [view for view, count in counts.items() if count >= SHOWN * len(views)]
+    counts = Counter(body.views()[rows].tolist())
+    return [view for view, count in counts.items() if count >= SHOWN * counts.total()]
 
 
 def limb_seen(body: Skeleton, row: int, event: LimbEvent) -> bool:
@@ -191,5 +184,5 @@ def legs_seen(body: Skeleton, row: int) -> bool:
 
 def _joints(event: LimbEvent) -> Iterator[str]:
     side = event.limb.split()[0]
-    for part in NEEDED[event.group]:
+    for part in MOVING[event.group]:
         yield from (f"{each}_{part}" for each in ((side,) if side in SIDES else SIDES))

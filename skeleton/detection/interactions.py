@@ -13,8 +13,6 @@ from skeleton.detection.arms import lifted
 from skeleton.detection.signals import Found, core, middle, runs, thresholds
 from skeleton.kinematics import SIDES, Kinematics
 
-AROUND = 30.0  # degrees between straight ahead and the person who is waved at
-
 
 def with_objects(body: Kinematics, found: list[Found], objects: Mapping[str, np.ndarray]) -> list[Found]:
     """The movements of one person, with reaching, holding and throwing. objects: name -> positions [T, C], rows of
@@ -42,7 +40,8 @@ def _object_kind(
         return None
     later = slice(last, min(last + max(round(0.2 * body.fps), 1), len(near) - 1) + 1)
     flown = np.linalg.norm(np.nan_to_num(path[later] - path[max(first - 1, 0)]), axis=1).max() / body.torso[first]
-    if near[max(first - 2, 0) : first + 3].any() and apart[later].max() > limit["gone"] and flown > limit["gone"] and seconds < limit["throw"]:
+    left = near[max(first - 2, 0) : first + 3].any() and min(apart[later].max(), flown) > limit["gone"]
+    if left and seconds < limit["throw"]:
         return "throw"
     if near[first : last + 1].mean() > limit["held"] and seconds > limit["hold"]:
         return "hold"
@@ -102,7 +101,7 @@ def _ahead(bodies: Mapping[int, Kinematics], person: int, rows: slice) -> int | 
             far, ahead = middle(np.abs(way[:, 0])), middle(way[:, 0] * body.facing[rows]) > 0
         else:
             left, _, forward = np.einsum("tij,tj->it", body.upright[rows], way)
-            far, ahead = middle(np.hypot(left, forward)), abs(middle(np.degrees(np.arctan2(left, forward)))) < AROUND
+            far, ahead = middle(np.hypot(left, forward)), abs(middle(np.degrees(np.arctan2(left, forward)))) < thresholds()["arm"]["around"]
         if ahead and far < best[0]:
             best = (far, other)
     return best[1]

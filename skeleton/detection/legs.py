@@ -28,18 +28,18 @@ def leg(body: Kinematics, side: str) -> list[Found]:
 
 def _kind(thigh: np.ndarray, shank: np.ndarray, out: np.ndarray, rows: int, fps: float) -> str | None:
     limit = thresholds()["leg"]
-    if np.isnan(thigh).mean() > 0.5 or np.isnan(shank).mean() > 0.5:
+    if max(np.isnan(thigh).mean(), np.isnan(shank).mean()) > limit["unknown"]:
         return None
     top = np.nan_to_num(thigh, nan=-1.0)
     high = int(np.argmax(top))
-    lowered = middle(shank[top > top.max() - 0.12])
-    if out.max() > limit["out_active"] and top.max() < -0.45:
+    lowered = middle(shank[top > top.max() - limit["top"]])
+    if out.max() > limit["out_active"] and top.max() < limit["swing_thigh"]:
         return "swing"
     straight = lowered > limit["kick_shank"] or shank[max(high - 1, 0) : high + 2].max() > limit["kick_shank"]
     if straight and top.max() > limit["kick_thigh"]:
         return "kick"
     if top.max() > limit["raise_thigh"]:
-        return "raise" if rows > 0.5 * fps else None
+        return "raise" if rows > limit["raise_seconds"] * fps else None
     if np.nan_to_num(shank, nan=-1.0).max() > limit["bend_shank"]:
         return "bend"
     return None

@@ -15,12 +15,11 @@ def trunk(body: Kinematics) -> list[Found]:
     aside = np.degrees(np.arctan2(left, up))
     if body.planar:
         ahead = np.where(body.lateral, foreshortening(body), ahead)
-    bows = [Found("torso", "bow", *part) for part in excursions(ahead, limit["bow"], 20, 1, shortest)]
+    bows = [Found("torso", "bow", *part) for part in excursions(ahead, limit["bow"], limit["bow_rest"], 1, shortest)]
     found = repeated(bows, round(limit["together"] * body.fps))
     least = round(limit["shortest"] * body.fps)
     signals = {"left": aside, "right": -aside}
-    seen = ~body.lateral | (not body.planar)
-    signals |= {"forward": np.where(seen, ahead, np.nan), "back": np.where(seen, -ahead, np.nan)}
+    signals |= {"forward": np.where(body.sagittal, ahead, np.nan), "back": np.where(body.sagittal, -ahead, np.nan)}
     for direction, signal in signals.items():
         for first, last in excursions(signal, limit["lean"], limit["rest"], 2, least):
             if not any(bow.first <= last and first <= bow.last for bow in bows):

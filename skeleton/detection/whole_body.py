@@ -17,7 +17,7 @@ def whole_body(body: Kinematics) -> list[Found]:
 
 def _postures(body: Kinematics) -> list[Found]:
     limit = thresholds()["body"]
-    height = leg_height(body)
+    height = body.height()
     thigh = between_sides(*(body.bones[side, "thigh"][:, 1:2] for side in SIDES))[:, 0]
     found = []
     for first, last in excursions(
@@ -43,12 +43,6 @@ def _postures(body: Kinematics) -> list[Found]:
     return [f for f in found if f not in short] + repeated(short, round(limit["together"] * body.fps))
 
 
-def leg_height(body: Kinematics) -> np.ndarray:
-    """[T]: hips over the ankles as a share of the length of the leg; 1 standing."""
-    drop = [body.bones[side, "thigh"][:, 1] * 0.51 + body.bones[side, "shank"][:, 1] * 0.49 for side in SIDES]
-    return -np.fmin(*drop)
-
-
 def _jumps(body: Kinematics, low: list[Found]) -> list[Found]:
     limit = thresholds()["body"]
     feet = [body.joints[f"{side}_ankle"][:, 1] / body.torso for side in SIDES]
@@ -60,7 +54,7 @@ def _jumps(body: Kinematics, low: list[Found]) -> list[Found]:
     risen = lower - grey_opening(lower, window)
     apart = np.linalg.norm(body.joints["left_ankle"] - body.joints["right_ankle"], axis=1) / body.torso
     found = []
-    for first, last in excursions(risen, limit["hop"], 0.04, 1, 2):
+    for first, last in excursions(risen, limit["hop"], limit["hop_rest"], 1, 2):
         air = last - first + 1
         if any(f.first <= last and first <= f.last and f.movement != "squat" for f in low):
             continue
@@ -70,7 +64,8 @@ def _jumps(body: Kinematics, low: list[Found]) -> list[Found]:
             continue
         if middle(apart[first : last + 1]) > limit["hop_feet"]:
             continue
-        start, end = max(first - round(0.7 * air), 0), min(last + round(0.4 * air), len(lower) - 1)
+        start = max(first - round(limit["hop_crouch"] * air), 0)
+        end = min(last + round(limit["hop_landing"] * air), len(lower) - 1)
         found.append(Found("whole body", "jump", start, end))
     return repeated(found, round(limit["together"] * body.fps))
 
@@ -79,9 +74,7 @@ def _paths(body: Kinematics, others: list[Found]) -> list[Found]:
     """Steps, walks and runs: stretches in which the hips travel."""
     limit = thresholds()["body"]
     found = []
-    travel = np.gradient(np.nan_to_num(body.root[:, [0, 2]]), axis=0) * body.fps if len(body.times) > 2 else None
-    if travel is None:
-        return []
+    travel = np.gradient(np.nan_to_num(body.root[:, [0, 2]]), axis=0) * body.fps
     travel = gaussian_filter1d(travel, 0.12 * body.fps, axis=0, mode="nearest")
     speed = np.linalg.norm(travel, axis=1)
     feet = body.joints["left_ankle"] - body.joints["right_ankle"]
@@ -105,7 +98,7 @@ def _paths(body: Kinematics, others: list[Found]) -> list[Found]:
 
 
 def _turns(body: Kinematics) -> list[Found]:
-    """Turns of the whole body: the heading in 3D, the width of the shoulders in 2D."""
+    """Turns of the whole body, by its heading; of 2D they are not told."""
     limit = thresholds()["body"]
     if body.planar:
         return []
@@ -114,7 +107,7 @@ def _turns(body: Kinematics) -> list[Found]:
     rate = gaussian_filter1d(np.gradient(angle), 0.15 * body.fps, mode="nearest") * body.fps
     found = []
     for sign, word in ((1, "left"), (-1, "right")):
-        for first, last in excursions(sign * rate, 40, 20, round(0.2 * body.fps), round(0.3 * body.fps)):
+        for first, last in excursions(sign * rate, limit["pivot_rate"], limit["pivot_rest"], round(0.2 * body.fps), round(0.3 * body.fps)):
             if abs(angle[last] - angle[first]) > limit["pivot"]:
                 found.append(Found("whole body", "pivot", first, last, word))
     return found
