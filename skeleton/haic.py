@@ -69,12 +69,13 @@ def places(skeleton: Skeleton) -> dict[int, str]:
     if len(ordered) == 1:
         third = int(np.clip(3 * centres[ordered[0]] // skeleton.frame_size[1], 0, 2))
         return {ordered[0]: PLACES[3][third]}
-    if len(ordered) in PLACES:
-        return dict(zip(ordered, PLACES[len(ordered)], strict=True))
-    return {person: _from_the_left(rank, len(ordered)) for rank, person in enumerate(ordered)}
+    return {person: in_row(rank, len(ordered)) for rank, person in enumerate(ordered)}
 
 
-def _from_the_left(rank: int, count: int) -> str:
+def in_row(rank: int, count: int) -> str:
+    """Words for the place of one of `count` persons, `rank` from the left: "on the left", "second from the left"."""
+    if count in PLACES:
+        return PLACES[count][rank]
     if rank in (0, count - 1):
         return f"on the far {'left' if rank == 0 else 'right'}"
     return f"{ORDINALS[rank] if rank < len(ORDINALS) else f'number {rank + 1} '}from the left"

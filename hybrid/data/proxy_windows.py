@@ -1,7 +1,7 @@
 """Windows of a record, and the persons in them of whom questions can be asked.
 
 A person is asked about where hips and shoulders are seen nearly all the time, large and of a steady size, and, in
-company, where their place among the others ("the second person from the left") stays the same: everybody who is there
+company, where their place among the others ("the person second from the left") stays the same: everybody who is there
 for a while counts for that, asked about or not. Events count as observable where every side that the person shows
 meanwhile can tell them and the limb's joints are seen.
 """
@@ -16,6 +16,7 @@ import numpy as np
 from hybrid.errors import DataError
 from skeleton.detection import MOVING, detect_events
 from skeleton.events import LimbEvent
+from skeleton.haic import in_row
 from skeleton.kinematics import SIDES, Kinematics, camera_shift, measure
 from skeleton.layouts import convert, get_layout
 from skeleton.questions import Subject
@@ -30,7 +31,6 @@ STEADY_SIZE = 1.2  # times that a torso may look larger at one time than at anot
 STABLE = 0.95  # share of the rows in which two persons keep their order
 APART = 0.04  # of the picture's width between them, at least
 SHOWN = 0.25  # share of an event's rows for which a side must be shown to count
-ORDINALS = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 
 
 @dataclass(frozen=True)
@@ -118,13 +118,7 @@ def _keep_order(one: np.ndarray, other: np.ndarray, body: Skeleton) -> bool:
 
 def name_of(place: int, count: int) -> str:
     """The words for one of `count` persons by their place from the left, from 0."""
-    if count == 1:
-        return "the person"
-    if place in (0, count - 1):
-        return f"the person on the {'left' if place == 0 else 'right'}"
-    if count == 3:
-        return "the person in the middle"
-    return f"the {ORDINALS[place - 1]} person from the left"
+    return "the person" if count == 1 else f"the person {in_row(place, count)}"
 
 
 def observed(window: Window, persons: Sequence[Person]) -> list[LimbEvent]:

@@ -63,10 +63,10 @@ def movements(body: Kinematics) -> list[Found]:
     beats, kept = ([one for one in whole if _beats(one, body.fps) == beat] for beat in (True, False))
     torso = _outside(trunk(body), whole, rows)
     legs = _outside([found for side in SIDES for found in leg(body, side)], whole, rows)
-    arms = [found for side in SIDES for found in arm(body, side)]
+    bows = [found for found in torso if found.movement == "bow"]  # arms that hang meanwhile are lifted from the trunk
+    arms = _outside([found for side in SIDES for found in arm(body, side)], bows, rows)
     faces = head(body, kept, torso + beats)
-    if body.planar:  # a trunk that bends towards the camera takes arms and head along
-        arms = _outside(arms, [found for found in torso if found.movement == "bow"], rows)
+    if body.planar:  # a trunk that bends towards the camera takes the head along
         faces = _outside(faces, torso + beats + bends(body), rows)
     return whole + torso + legs + arms + faces
 

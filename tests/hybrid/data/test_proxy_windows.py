@@ -16,11 +16,11 @@ COCO = get_layout("coco17")
 def test_persons_are_named_by_place():
     assert [name_of(place, 2) for place in range(2)] == ["the person on the left", "the person on the right"]
     assert name_of(0, 1) == "the person" and name_of(1, 3) == "the person in the middle"
-    assert name_of(1, 5) == "the second person from the left" and name_of(4, 5) == "the person on the right"
+    assert name_of(1, 5) == "the person second from the left" and name_of(4, 5) == "the person on the far right"
     body = record(*(figure(x=x) for x in (420, 120, 260, 560)))
     kept, there, reasons = people(body, 4)
     assert [(person.row, person.subject.person) for person in kept] == [(1, 4), (2, 5), (0, 3), (3, 6)]
-    assert kept[2].subject.name == "the third person from the left" and there == 4 and not reasons
+    assert kept[2].subject.name == "the person third from the left" and there == 4 and not reasons
     assert people(body, 3) == ([], 4, {"too many persons": 4})
 
 

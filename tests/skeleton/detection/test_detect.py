@@ -152,6 +152,16 @@ def test_short_misses_do_not_hide_a_movement():
     assert [told(event)[:3] for event in detect_events(replace(record, visible=visible))] == [("left arm", "raise", "up")]
 
 
+@pytest.mark.parametrize("record", [solid, planar])
+def test_arms_that_hang_from_a_bowed_trunk_are_not_raised(record):
+    body = joints([move("torso", "bow", count=1, end=2.6)], "left")
+    for side in ("left", "right"):
+        shoulder = body[:, COCO.index(f"{side}_shoulder")]
+        body[:, COCO.index(f"{side}_elbow")] = shoulder - (0, 0.29, 0)
+        body[:, COCO.index(f"{side}_wrist")] = shoulder - (0, 0.54, 0)
+    assert [(event.limb, event.movement) for event in detect_events(record(body))] == [("torso", "bow")]
+
+
 def test_objects_make_reach_hold_and_throw():
     reached = move("left arm", "reach", target="the red ball", aim=(0.55, 1.35, 0.35), end=3.0)
     held = move("right arm", "hold", target="the blue box", start=-1.0, end=SECONDS + 1)
