@@ -97,7 +97,7 @@ class Tally:
         used = set(pairs.values())
         unseen = [event for event in truth if not event.observable]
         for j, event in enumerate(found):
-            if j not in used and not any(_overlap(event, other, event.group == other.group) for other in unseen):
+            if j not in used and not any(_during(event, other) for other in unseen):
                 self.invented[_kind(event)] += 1
 
     def _compare(self, event: LimbEvent, found: LimbEvent) -> None:
@@ -168,9 +168,7 @@ def _kind(event: LimbEvent) -> str:
     return f"{event.group} {event.movement}"
 
 
-def _overlap(one: LimbEvent, other: LimbEvent, alike: bool) -> bool:
-    return (
-        alike
-        and one.person == other.person
-        and temporal_iou((one.start, one.end), (other.start, other.end)) >= LEAST_IOU
-    )
+def _during(one: LimbEvent, other: LimbEvent) -> bool:
+    """Whether two events of one limb group of a person overlap."""
+    alike = (one.person, one.group) == (other.person, other.group)
+    return alike and temporal_iou((one.start, one.end), (other.start, other.end)) >= LEAST_IOU

@@ -24,7 +24,6 @@ from hybrid.errors import ConfigError, DataError
 from skeleton import kinematics
 from skeleton.detection import detect_events
 from skeleton.detection.arms import lifted
-from skeleton.detection.whole_body import leg_height
 from skeleton.events import LimbEvent
 from skeleton.formats.mocap import read_captures, to_record
 from skeleton.kinematics import BONES, SIDES, Kinematics
@@ -153,17 +152,11 @@ def collect(values: Values, record: Skeleton, events: list[LimbEvent]) -> int:
 
 def resting(body: Kinematics) -> np.ndarray:
     """[T] bool: stands on straight legs with both arms down and hips still."""
-    rest = np.nan_to_num(leg_height(body)) > 0.93
+    rest = np.nan_to_num(body.height()) > 0.93
     for side in SIDES:
         for first, last in lifted(body, side, plainly=True):
             rest[max(first - 2, 0) : last + 3] = False
-    return rest & (speed(body, "hip") < 0.35)
-
-
-def speed(body: Kinematics, joint: str, against: str | None = None) -> np.ndarray:
-    """[T]: torsos a second at which a joint moves, against another one where that is given."""
-    path = body.joints[joint] - (body.joints[against] if against else 0.0)
-    return np.linalg.norm(np.gradient(path, axis=0), axis=1) / body.torso * body.fps
+    return rest & (body.speed("hip") < 0.35)
 
 
 def bones(values: Values, body: Kinematics) -> None:
@@ -180,10 +173,10 @@ def bones(values: Values, body: Kinematics) -> None:
 
 def motion(values: Values, body: Kinematics, rest: np.ndarray) -> None:
     """Speeds, and how far limbs go."""
-    values["speed hips"] += speed(body, "hip")[::3].tolist()
+    values["speed hips"] += body.speed("hip")[::3].tolist()
     for joint in ("nose", "left_wrist", "right_wrist", "left_ankle", "right_ankle"):
         name = {"nose": "head"}.get(joint, f"{joint.rpartition('_')[2]}s")
-        values[f"speed {name}"] += speed(body, joint, "hip")[::3].tolist()
+        values[f"speed {name}"] += body.speed(joint, "hip")[::3].tolist()
     for side in SIDES:
         upper, fore, thigh, shank = (body.bones[side, bone] for bone in BONES)
         angles = {"upper arm": down(upper), "forearm": down(fore), "thigh": down(thigh), "knee": between(thigh, shank)}
@@ -246,7 +239,7 @@ def acts(values: Values, body: Kinematics, events: list[LimbEvent]) -> None:
         middle = slice(rows.start + (rows.stop - rows.start) // 4, rows.stop - (rows.stop - rows.start) // 4)
         for side in [side for side in SIDES if side in event.limb or event.limb == "both arms"]:
             upper, fore = (body.bones[side, bone][middle] for bone in ("upper", "fore"))
-            moving = speed(body, f"{side}_wrist", "hip")[rows]
+            moving = body.speed(f"{side}_wrist", "hip")[rows]
             values[f"{name}: seconds"].append(event.end - event.start)
             values[f"{name}: peak speed"].append(float(np.nanmax(moving, initial=0.0)))
             values[f"{name}: upper arm"].append(float(np.nanmedian(down(upper))))

@@ -23,7 +23,7 @@ from hybrid.data.marionette.render import render
 from hybrid.data.marionette.scene import Scene, draw_scene
 from hybrid.data.marionette.script import focus_of
 from hybrid.data.marionette.splits import SPLITS
-from hybrid.errors import DataError
+from hybrid.data.pieces import claim
 from hybrid.run_folder import write_json, write_jsonl
 from skeleton.balance import balance
 from skeleton.events import event_from_json, event_to_json, save_events
@@ -131,12 +131,7 @@ def prepare(config: PrepareConfig, progress: Callable[[int, int], None] = lambda
     folder = Path(config.output)
     settings = {key: value for key, value in asdict(config).items() if key not in ("output", "workers")}
     settings |= {"version": VERSION, "val_clips": config.counts["val"]}
-    if (found := _settings(folder)) is not None and found != settings:
-        differing = sorted(key for key in settings if found.get(key) != settings[key])
-        raise DataError(
-            f"expected {folder} to hold nothing or a set made with { ({key: settings[key] for key in differing}) }, "
-            f"found { ({key: found.get(key) for key in differing}) }: choose another output or remove the folder"
-        )
+    claim(folder, settings)
     if (folder / "info.json").is_file():
         return json.loads((folder / "info.json").read_text(encoding="utf-8"))
     for name in ("clips", "skeletons", "truth", ".parts"):
@@ -154,14 +149,6 @@ def prepare(config: PrepareConfig, progress: Callable[[int, int], None] = lambda
     info = _assemble(config, settings)
     shutil.rmtree(folder / ".parts")
     return info
-
-
-def _settings(folder: Path) -> dict | None:
-    for path, key in ((folder / "info.json", "settings"), (folder / ".parts" / "settings.json", None)):
-        if path.is_file():
-            data = json.loads(path.read_text(encoding="utf-8"))
-            return data[key] if key else data
-    return None
 
 
 def _work(job: tuple[PrepareConfig, str, int]) -> None:
