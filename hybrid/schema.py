@@ -64,7 +64,7 @@ class MLLMConfig:
 class EncoderConfig:
     """The network over joints."""
 
-    name: str = field("one of skeleton.encoders.ENCODERS, or oracle: the true events of data.events", "stgcnpp")
+    name: str = field("one of skeleton.encoders.ENCODERS, or oracle: the true events of data.events", "prenorm")
     layout: str = field("joints of the skeletons", "coco17")
     width: int = field("channels of its features", 64)
     depth: int = field("blocks", 4)

@@ -1,7 +1,6 @@
 """Skeleton graphs: a layout and a named mode become a stack of adjacencies, dense or as torch_geometric data.
 
-Convention: `adjacency[k, v, u]` is what joint v receives from joint u in partition k, and every row that
-is not empty sums to one. Mode "spatial" has ST-GCN's three partitions (Yan et al. 2018, section 3.3): the
+Convention: `adjacency[k, v, u]` is what joint v receives from joint u in partition k. Mode "spatial" has ST-GCN's three partitions (Yan et al. 2018, section 3.3): the
 joint itself, the neighbour nearer to the centre, the neighbours further away. Because our bones form a
 tree there are no others.
 """
@@ -13,11 +12,14 @@ from torch_geometric.data import Data
 from skeleton.errors import SkeletonError
 from skeleton.layouts import get_layout
 
-MODES = ("spatial", "uniform")
+MODES = ("spatial", "stgcn", "uniform")
 
 
 def adjacency(layout: str, mode: str = "spatial") -> Tensor:
-    """[K, V, V] float32: K = 3 for "spatial" (self, inward, outward), 1 for "uniform" (their sum)."""
+    """[K, V, V] float32: K = 3 for "spatial" and "stgcn" (self, inward, outward), 1 for "uniform" (their sum).
+
+    In "spatial" the rows of each partition sum to one (2s-AGCN and later), in "stgcn" those of all three together (ST-GCN).
+    """
     body = get_layout(layout)
     if mode not in MODES:
         raise SkeletonError(f"unknown adjacency mode {mode!r}; choose one of {', '.join(MODES)}")
@@ -26,6 +28,8 @@ def adjacency(layout: str, mode: str = "spatial") -> Tensor:
     for parent, child in body.bones:
         inward[body.index(child), body.index(parent)] = 1
     stack = torch.stack((itself, inward, inward.T))
+    if mode == "stgcn":
+        return stack / stack.sum((0, 2))[:, None]
     if mode == "uniform":
         stack = stack.sum(0, keepdim=True)
     return stack / stack.sum(-1, keepdim=True).clamp(min=1)

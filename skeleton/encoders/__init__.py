@@ -1,12 +1,17 @@
-"""Skeleton encoders, one network per file; `build_encoder` picks one by name."""
+"""Skeleton encoders, one network per file; `build_encoder` picks one by name.
+
+The name of an encoder is that of its file, which calls the network ENCODER: adding one takes a file (docs/encoders.md).
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from skeleton.encoders.base import Encoder, JointFeatures
-from skeleton.encoders.stgcnpp import STGCNPP
 from skeleton.errors import SkeletonError
 
 __all__ = ["ENCODERS", "Encoder", "JointFeatures", "build_encoder"]
 
-ENCODERS: dict[str, type[Encoder]] = {"stgcnpp": STGCNPP}
+ENCODERS = tuple(sorted({module.name for module in iter_modules(__path__)} - {"base", "layers"}))
 
 
 def build_encoder(
@@ -24,6 +29,5 @@ def build_encoder(
     """
     if name not in ENCODERS:
         raise SkeletonError(f"unknown encoder {name!r}; choose one of {', '.join(ENCODERS)}")
-    return ENCODERS[name](
-        layout=layout, width=width, depth=depth, stride=stride, streams=tuple(streams), **options
-    )
+    network = import_module(f"skeleton.encoders.{name}").ENCODER
+    return network(layout=layout, width=width, depth=depth, stride=stride, streams=tuple(streams), **options)

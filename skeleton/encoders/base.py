@@ -55,12 +55,16 @@ class Encoder(nn.Module):
         self, layout: str, width: int, stride: int, names: tuple[str, ...], coordinates: int = 2
     ) -> None:
         super().__init__()
-        get_layout(layout)
+        self.num_joints = len(get_layout(layout).joints)
         self.layout, self.width, self.stride, self.names = layout, width, stride, tuple(names)
         self.coordinates, self.channels = coordinates, stream_channels(names, coordinates)
 
-    def encode(self, inputs: Tensor, visible: Tensor) -> Tensor:
-        """Inputs [P, T, V, C'] and visible [P, T, V] -> [P, T', V, D]; T is a multiple of the stride."""
+    def encode(self, inputs: Tensor, visible: Tensor | None) -> Tensor:
+        """Inputs [P, T, V, C'] and visible [P, T, V] -> [P, T', V, D]; T is a multiple of the stride.
+
+        visible is None where every joint of every person is visible, which may be computed faster. What is not visible is 0
+        in the inputs, must not be read and is 0 in the features.
+        """
         raise TypeError(f"{type(self).__name__} must define encode")
 
     def forward(self, batch: SkeletonBatch) -> JointFeatures:
@@ -81,7 +85,8 @@ class Encoder(nn.Module):
         inputs = streams(batch, self.names).flatten(0, 1)[present]
         seen = batch.visible.flatten(0, 1)[present]
         inputs = functional.pad(inputs, (0, 0, 0, 0, 0, extra))
-        features = self.encode(inputs, functional.pad(seen, (0, 0, 0, extra)))
+        seen = functional.pad(seen, (0, 0, 0, extra))
+        features = self.encode(inputs, None if len(seen) and seen.all() else seen)
         everyone = features.new_zeros(size * persons, *features.shape[1:]).index_copy(0, present, features)
         # Padding rows count only in bins that hold nothing else; their times repeat the last real time.
         weights = functional.pad(batch.frames.float(), (0, extra)).unflatten(-1, (-1, self.stride))

@@ -101,7 +101,7 @@ def test_the_card_says_what_it_stands_on_and_how_to_load_it(saved):
     _, _, folder = saved(mllm=LORA)
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "# shared" in text and "small random model (folder base)" in text and "from_pretrained(" in text
-    assert "stgcnpp over coco17 skeletons at 16 rows a second, a joint token for each limb and 0.5 s" in text
+    assert "prenorm over coco17 skeletons at 16 rows a second, a joint token for each limb and 0.5 s" in text
     hub = load_config(TrainConfig, ["mllm.path=Qwen/Qwen2.5-VL-3B-Instruct", "fusion.mode=none"])
     text = card(hub, 1234)
     assert text.startswith("---\nbase_model: Qwen/Qwen2.5-VL-3B-Instruct\n")

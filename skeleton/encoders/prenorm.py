@@ -1,4 +1,4 @@
-"""A spatial-temporal graph network after ST-GCN (Yan et al. 2018) and ST-GCN++ (PYSKL, Duan et al. 2022).
+"""Our own spatial-temporal graph network, after ST-GCN (Yan et al. 2018) and ST-GCN++ (PYSKL, Duan et al. 2022).
 
 From ST-GCN: graph convolution over K partitions of the skeleton, then convolution along time, block after
 block. From ST-GCN++: the adjacency is learned (here the skeleton's adjacency plus a learned offset that
@@ -135,7 +135,7 @@ def _normalise(hidden: Tensor) -> Tensor:
     return functional.layer_norm(hidden, hidden.shape[-1:])
 
 
-class STGCNPP(Encoder):
+class PreNorm(Encoder):
     """`depth` blocks of graph and time convolution; up to the last halving of time they have width / 2."""
 
     def __init__(
@@ -174,8 +174,10 @@ class STGCNPP(Encoder):
             Block(widths[i], widths[i + 1], 2 if i in halved else 1, stack, graph) for i in range(depth)
         )
 
-    def encode(self, inputs: Tensor, visible: Tensor) -> Tensor:
-        """[P, T, V, C'] and [P, T, V] -> [P, T', V, D]."""
+    def encode(self, inputs: Tensor, visible: Tensor | None) -> Tensor:
+        """[P, T, V, C'] and [P, T, V] or None -> [P, T', V, D]."""
+        if visible is None:
+            visible = torch.ones(inputs.shape[:-1], dtype=torch.bool, device=inputs.device)
         hidden = (
             self.stem(rearrange(inputs, "p (t pair) v c -> v t p (pair c)", pair=self.patch)) + self.joints
         )
@@ -187,3 +189,6 @@ class STGCNPP(Encoder):
             pooled = seen[..., None].to(hidden.dtype)
             hidden, mask = block(hidden, mask, pooled), pooled
         return rearrange(_normalise(hidden), "v t p d -> p t v d")
+
+
+ENCODER = PreNorm
