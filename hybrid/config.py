@@ -8,7 +8,8 @@ Decisions that may surprise:
   other value is YAML, read by OmegaConf's rules (1e-4 is a number).
 - Numbers are never bent: 2.5 for an int and 7 for a text are errors, not 2 and "7"; only an int for a float
   passes.
-- One value for a list is a list of one: `data.train=clips.jsonl`.
+- One value for a list is a list of one: `data.train=clips.jsonl`; a text for a section with a name is its name:
+  `encoder=ctrgcn` is `encoder.name=ctrgcn`.
 - The caller gets plain dataclass instances; OmegaConf objects do not leave this module.
 """
 
@@ -152,7 +153,7 @@ def _layer(argument: str, fields: dict[str, dataclasses.Field]) -> Iterator[tupl
         key, text = argument.split("=", 1)
         yield from _flatten(key, _parse(text, fields.get(key), argument), f"argument {argument!r}", fields)
     elif argument.endswith((".yaml", ".yml")):
-        yield from _file(Path(argument), fields, seen=())
+        yield from _file(Path(argument), fields)
     else:
         raise ConfigError(f"expected FILE.yaml or key=value, found the argument {argument!r}; see --help")
 
@@ -167,7 +168,26 @@ def _parse(text: str, entry: dataclasses.Field | None, argument: str) -> Any:
         raise ConfigError(f"expected a YAML value after '=' in {argument!r}, found {found}") from error
 
 
-def _file(path: Path, fields: dict[str, dataclasses.Field], seen: tuple[Path, ...]) -> Iterator[tuple[str, Any, str]]:
+def peek(arguments: list[str], key: str) -> Any:
+    """The value that `arguments` give a top-level key, before it is known which keys are legal; None without one."""
+    found = None
+    for argument in arguments:
+        if argument.startswith(f"{key}="):
+            found = argument.split("=", 1)[1]
+        elif argument.endswith((".yaml", ".yml")) and not _ASSIGNMENT.match(argument):
+            for _, values in _layers(Path(argument), seen=()):
+                found = values.get(key, found)
+    return found
+
+
+def _file(path: Path, fields: dict[str, dataclasses.Field]) -> Iterator[tuple[str, Any, str]]:
+    for source, values in _layers(path, seen=()):
+        for key, value in values.items():
+            yield from _flatten(str(key), value, str(source), fields)
+
+
+def _layers(path: Path, seen: tuple[Path, ...]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The values of a YAML file's bases, then its own."""
     if not path.is_file():
         via = f" (base of {seen[-1]})" if seen else ""
         raise ConfigError(f"expected a configuration file at {path}{via}, found none; check the path")
@@ -182,9 +202,8 @@ def _file(path: Path, fields: dict[str, dataclasses.Field], seen: tuple[Path, ..
     values = dict(values)
     bases = values.pop("base", None) or []
     for base in [bases] if isinstance(bases, str) else bases:
-        yield from _file(path.parent / str(base), fields, (*seen, path))
-    for key, value in values.items():
-        yield from _flatten(str(key), value, str(path), fields)
+        yield from _layers(path.parent / str(base), (*seen, path))
+    yield path, values
 
 
 def _flatten(key: str, value: Any, source: str, fields: dict[str, dataclasses.Field]) -> Iterator[tuple[str, Any, str]]:
@@ -214,6 +233,9 @@ def _assign(config: Any, fields: dict[str, dataclasses.Field], key: str, value: 
     interpolated = isinstance(value, str) and "${" in value
     if _is_list(entry.type) and isinstance(value, str | int | float):
         value = [value]
+    if _section(entry.type) is not None and isinstance(value, str) and f"{key}.name" in fields:
+        _assign(config, fields, f"{key}.name", value, source)
+        return
     if _section(entry.type) is not None and value is not None:
         raise ConfigError(f"expected a section for {key}, {found}; set its keys one by one")
     if not interpolated and not _fits(value, entry.type):

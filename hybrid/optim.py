@@ -4,6 +4,7 @@ Muon (Jordan et al., 2024; torch.optim.Muon) takes orthogonalised momentum: on t
 60 % of AdamW's steps. It is not made for embeddings, output heads, norms and biases.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -85,3 +86,21 @@ def make_optimizer(
         ]
 
     return MuonWithAdamW(made(True), made(False)) if name == "muon" else AdamW(made(False), betas=BETAS)
+
+
+def warm_cosine(module: nn.Module, name: str, lr: float, weight_decay: float, warmup: float, steps: int) -> dict[str, Any]:
+    """`sgd` (Nesterov's momentum of 0.9) or `adamw`, with a cosine to 0 after a linear warm-up over a share of the steps,
+    as Lightning wants them; norms and biases are not decayed."""
+    decayed = [p for p in module.parameters() if p.requires_grad and p.dim() > 1]
+    rest = [p for p in module.parameters() if p.requires_grad and p.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True) if name == "sgd" else AdamW(groups, lr=lr)
+    rising = max(1, round(warmup * steps))
+
+    def rate(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -72,7 +72,7 @@ class EncoderConfig:
     streams: list[str] = field(
         "what it sees of the joints",
         ["joint", "motion", "position"],
-        choices=["joint", "bone", "motion", "position", "own"],
+        choices=["joint", "bone", "motion", "bone_motion", "trajectory", "position", "own"],
     )
     freeze: bool = field("leave the network as it is (the event head goes on learning)", False)
     graph: str = field("how the graph is computed", "dense", choices=["dense", "pyg"])
@@ -201,6 +201,7 @@ class TestConfig:
 class TrainConfig:
     """What tools/train.py and tools/test.py read."""
 
+    kind: str = field("what is trained: a video language model here, see hybrid.kinds for others", "instruction", choices=["instruction"])
     name: str = field("the run folder is output/name", "run")
     seed: int = field("of everything that is drawn", 0)
     output: str = field("folder of run folders", "runs")

@@ -18,10 +18,9 @@ from hybrid.run_folder import RunFolder, commit
 from hybrid.schema import TrainConfig
 
 
-def resume_from(config: TrainConfig, folder: RunFolder) -> tuple[str | None, int]:
-    """The checkpoint to go on from and its step. `auto` takes the run's last one, if there is one."""
-    choice = config.train.resume
-    if choice is None or not config.train.steps:
+def resume_from(choice: str | None, folder: RunFolder) -> tuple[str | None, int]:
+    """The checkpoint to go on from and its step, by train.resume: `auto` takes the run's last one, if there is one."""
+    if choice is None:
         return None, 0
     path = folder.checkpoint("last" if choice == "auto" else choice)
     if choice == "auto" and not path.is_file():
@@ -102,7 +101,7 @@ def train(config: TrainConfig) -> RunFolder:
     """Train one run, or go on with it; returns its folder. With train.steps=0 it ends behind event pre-training."""
     seed_everything(config.seed, verbose=False)
     folder = RunFolder.create(config.output, config.name)
-    checkpoint, step = resume_from(config, folder)
+    checkpoint, step = resume_from(config.train.resume if config.train.steps else None, folder)
     model, collator = build(config, load(config.data.train, "data.train"))
     module, data = InstructionModule(model, config.train), ClipData(config, collator)
     data.setup("fit")

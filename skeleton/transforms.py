@@ -18,7 +18,7 @@ from skeleton.errors import LayoutError, SkeletonError
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 
-STREAMS = ("joint", "bone", "motion", "position", "own")
+STREAMS = ("joint", "bone", "motion", "bone_motion", "trajectory", "position", "own")
 
 
 def resample(skeleton: Skeleton, start: float, end: float, fps: float) -> Skeleton:
@@ -177,6 +177,8 @@ def streams(
     bone      joint minus its parent, in torsos; 0 where the parent is invisible, and at the root
     motion    next row minus this row, in torsos a second (about as large as the others); 0 where either is invisible and in
               the last row
+    bone_motion  the same of the bone
+    trajectory   from where the person's hips are on the average of the clip, in torsos: says where the person goes, too
     position  frame heights from the centre of the frame (metres as they are)
     own       in torsos to the person's own left and to their front, from where their hips are on the average, as far as the view
               shows these axes (seen from the front there is no depth); needs pixels
@@ -194,15 +196,15 @@ def streams(
             mean = (keypoints * visible).sum(3) / visible.sum(3).clamp(min=1)
             center = torch.where(hips_seen[..., None], hips, mean)
             part = (keypoints - center[..., None, :]) / unit
-        elif name == "bone":
+        elif name in ("bone", "bone_motion"):
             parents = torch.as_tensor(layout.parents.copy(), device=keypoints.device)
-            part = (keypoints - keypoints[..., parents, :]) / unit * batch.visible[..., parents, None]
+            known = visible & visible[..., parents, :]
+            part = (keypoints - keypoints[..., parents, :]) / unit * known
+            part = part if name == "bone" else _step(part, known, batch.times)
         elif name == "motion":
-            both = visible[:, :, 1:] & visible[:, :, :-1]
-            seconds = batch.times[:, 1:] - batch.times[:, :-1]
-            seconds = torch.where(seconds > 0, seconds, torch.ones_like(seconds))[:, None, :, None, None]
-            step = (keypoints[:, :, 1:] - keypoints[:, :, :-1]) / unit / seconds * both
-            part = torch.nn.functional.pad(step, (0, 0, 0, 0, 0, 1))
+            part = _step(keypoints / unit, visible, batch.times)
+        elif name == "trajectory":
+            part = (keypoints - _place(batch)[:, :, None, None]) / unit
         elif name == "own":
             part = _own(batch, unit)
         elif keypoints.shape[-1] == 2:
@@ -212,6 +214,23 @@ def streams(
             part = keypoints
         parts.append(part)
     return torch.cat((*parts, batch.confidence[..., None]), dim=-1) * visible
+
+
+def _step(values: Tensor, known: Tensor, times: Tensor) -> Tensor:
+    """Change a second from each row to the next [B, M, T, V, C]; 0 where either is not known, and in the last row."""
+    both = known[:, :, 1:] & known[:, :, :-1]
+    seconds = times[:, 1:] - times[:, :-1]
+    seconds = torch.where(seconds > 0, seconds, torch.ones_like(seconds))[:, None, :, None, None]
+    return torch.nn.functional.pad((values[:, :, 1:] - values[:, :, :-1]) / seconds * both, (0, 0, 0, 0, 0, 1))
+
+
+def _place(batch: SkeletonBatch) -> Tensor:
+    """[B, M, C]: where the hips are on the average; without both hips in any row, the mean visible joint."""
+    hips, seen = _middle(batch, "left_hip", "right_hip")
+    weights = seen[..., None].float()
+    visible = batch.visible[..., None].float()
+    mean = (batch.keypoints * visible).sum((2, 3)) / visible.sum((2, 3)).clamp(min=1)
+    return torch.where(seen.any(2)[..., None], (hips * weights).sum(2) / weights.sum(2).clamp(min=1), mean)
 
 
 def _own(batch: SkeletonBatch, unit: Tensor) -> Tensor:
@@ -235,10 +254,8 @@ def _own(batch: SkeletonBatch, unit: Tensor) -> Tensor:
     front = torch.zeros_like(side)
     if "nose" in layout.joints:
         front = (4 * ahead("nose", ("left_shoulder", "right_shoulder"))).clamp(-1, 1) * (1 - side.abs())
-    hips, seen = _middle(batch, "left_hip", "right_hip")
-    weights = seen.float()
-    place = (hips[..., 0] * weights).sum(2, keepdim=True) / weights.sum(2, keepdim=True).clamp(min=1)
-    offset = (across - place[..., None]) / unit[..., 0] * weights.any(2)[..., None, None]
+    _, seen = _middle(batch, "left_hip", "right_hip")
+    offset = (across - _place(batch)[..., None, None, 0]) / unit[..., 0] * seen.any(2)[..., None, None]
     return torch.stack([offset * side[..., None], offset * front[..., None]], dim=-1)
 
 

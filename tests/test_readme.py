@@ -13,6 +13,7 @@ import pytest
 from hybrid.config import help_text, load_config
 from hybrid.data.sample import from_json
 from hybrid.errors import ConfigError
+from hybrid.kinds import KINDS, kind_of
 from skeleton.events import event_from_json
 from skeleton.vocabulary import vocabulary
 
@@ -33,6 +34,7 @@ SCHEMAS = {  # where each tool's keys stand; imported when asked for, because on
     "prepare export": ("hybrid.config_folder", "ExportConfig"),
     "summarize": ("hybrid.summary", "SummaryConfig"),
     "bench checker": ("hybrid.benches.checker", "CheckerBench"),
+    "bench encoder": ("hybrid.benches.encoder", "EncoderBench"),
     "bench equality": ("hybrid.benches.equality", "EqualityBench"),
     "bench events": ("hybrid.benches.events", "EventsBench"),
     "bench extract": ("hybrid.benches.extraction", "ExtractBench"),
@@ -89,7 +91,8 @@ def test_commands_name_tools_files_and_keys_that_exist(words, tmp_path, monkeypa
             (tmp_path / "own.yaml").write_text(own_files()[word], encoding="utf-8")
             given[place] = str(tmp_path / "own.yaml")
     # The file of a run, which a finished run leaves, holds every key
-    load_config(schema(tool), [word for word in given if not word.startswith("runs/")])
+    given = [word for word in given if not word.startswith("runs/")]
+    load_config(kind_of(given).schema if tool in ("train", "test") else schema(tool), given)
 
 
 def test_an_unknown_key_in_a_command_would_be_seen():
@@ -134,9 +137,9 @@ def test_paths_in_the_text_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_keys_in_the_text_exist(page):
-    sections = "mllm|encoder|fusion|data|train|test|detector|estimator|tracker|smoothing|stored"
+    sections = "mllm|encoder|fusion|data|augment|train|test|detector|estimator|tracker|smoothing|stored"
     named = re.findall(rf"`((?:{sections})\.[a-z_.]+)(?:=[^`]*)?`", page.read_text(encoding="utf-8"))
-    legal = help_text(schema("train")) + help_text(schema("extract"))
+    legal = "".join(help_text(kind.schema) for kind in KINDS.values()) + help_text(schema("extract"))
     for key in named:
         if not key.endswith((".jsonl", ".log")):
             assert f"  {key} (" in legal, f"{page.name} names the key {key}"
@@ -145,7 +148,7 @@ def test_keys_in_the_text_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_of_data_are_legal(page):
     lines = [json.loads(line) for text in blocks(page, "jsonl") for line in text.splitlines()]
-    assert lines or page.name == "extraction.md"
+    assert lines or page.name in ("extraction.md", "encoders.md")
     for line in lines:
         if "events" in line:
             assert all(event_from_json(event) for event in line["events"])
@@ -186,7 +189,7 @@ def test_the_vocabulary_on_the_page_is_the_real_one():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_experiment_files_load_and_say_their_command(path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    load_config(schema("train"), [str(path)])
+    load_config(kind_of([str(path)]).schema, [str(path)])
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# ")
     siblings = [other.read_text(encoding="utf-8") for other in path.parent.glob("*.yaml")]
@@ -194,7 +197,8 @@ def test_experiment_files_load_and_say_their_command(path, monkeypatch):
         return  # a base of others is not run itself
     words = shlex.split(first[2:])
     assert words[0] == "python" and path.relative_to(ROOT).as_posix() in words
-    load_config(schema(Path(words[1]).stem), words[2:])
+    tool = Path(words[1]).stem
+    load_config(kind_of(words[2:]).schema if tool in ("train", "test") else schema(tool), words[2:])
 
 
 def test_the_picture_is_whole_and_says_what_it_shows():

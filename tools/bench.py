@@ -1,6 +1,7 @@
 """Measure: python tools/bench.py NAME output=FILE.json [key=value ...]
 
   checker    captions true and wrong in one thing: output=FILE.json
+  encoder    ST-GCN++ against mmaction2's:         output=FILE.json
   equality   joints against MMPoseInferencer's:    video=FILE weights=DIR output=FILE.json
   events     limb events against Marionette's:     output=FILE.json
   extract    extraction against MMPoseInferencer:  video=FILE weights=DIR output=FILE.json
@@ -29,6 +30,7 @@ from skeleton.errors import SkeletonError
 
 BENCHES = {  # name -> module of hybrid.benches, its keys; each module has a function `measure`
     "checker": ("checker", "CheckerBench"),
+    "encoder": ("encoder", "EncoderBench"),
     "equality": ("equality", "EqualityBench"),
     "events": ("events", "EventsBench"),
     "extract": ("extraction", "ExtractBench"),

@@ -3,7 +3,8 @@
 `runs/NAME/config.yaml`, which training leaves, is the run's whole configuration and will do as well.
 Writes predictions.jsonl, then scores it to report.json and report.html. `test.score_only=true` scores again without a
 model. `test.probes=[none,shuffle,no_video,text_only]` asks the same questions with the pose withheld, with another clip's
-pose, without the video, and without both.
+pose, without the video, and without both. A run of recognition (`kind=recognition --help`) is tested likewise, with
+`test.probes={miss_joints: 0.3}` for skeletons that lack joints, and `test.members=[runs/A,runs/B]` adds up the scores of runs.
 """
 
 import sys
@@ -12,20 +13,20 @@ from pathlib import Path
 from fusion.errors import FusionError
 from hybrid.config import load_config
 from hybrid.errors import HybridError, sentence
+from hybrid.kinds import kind_of
 from hybrid.run_folder import RunFolder
-from hybrid.schema import TrainConfig
 from hybrid.scoring.table import compare
 from skeleton.errors import SkeletonError
 
 
 def main(arguments: list[str]) -> None:
-    config = load_config(TrainConfig, arguments, prog="tools/test.py", description=__doc__)
-    from hybrid.testing import answer, report  # after the configuration is found right: it takes seconds to import
-
+    kind = kind_of(arguments)
+    config = load_config(kind.schema, arguments, prog="tools/test.py", description=__doc__)
+    testing = kind.testing()
     folder = RunFolder(Path(config.output) / config.name)
     if not config.test.score_only:
-        answer(config, folder)
-    print(compare({config.name: report(config, folder)}))
+        testing.answer(config, folder)
+    print(compare({config.name: testing.report(config, folder)}))
     print(f"report: {folder.report} and {folder.page}")
 
 

@@ -1,6 +1,7 @@
 """Train a run: python tools/train.py configs/experiment/NAME.yaml [more.yaml ...] [key=value ...]
 
-Leaves config.yaml, metrics.csv, tensorboard/ and checkpoints/{last,best}.ckpt in output/name. `train.resume=auto` goes on
+What is trained is the key `kind`: instruction (a video language model that is given joint tokens) or recognition (action
+recognition from skeletons alone; `kind=recognition --help` lists its keys). Leaves config.yaml, metrics.csv, tensorboard/ and checkpoints/{last,best}.ckpt in output/name. `train.resume=auto` goes on
 where an interrupted run stopped. `--help` lists every key, `--print-config` prints the resolved configuration.
 """
 
@@ -9,15 +10,14 @@ import sys
 from fusion.errors import FusionError
 from hybrid.config import load_config
 from hybrid.errors import HybridError, sentence
-from hybrid.schema import TrainConfig
+from hybrid.kinds import kind_of
 from skeleton.errors import SkeletonError
 
 
 def main(arguments: list[str]) -> None:
-    config = load_config(TrainConfig, arguments, prog="tools/train.py", description=__doc__)
-    from hybrid.training import train  # after the configuration is found right: it takes seconds to import
-
-    folder = train(config)
+    kind = kind_of(arguments)
+    config = load_config(kind.schema, arguments, prog="tools/train.py", description=__doc__)
+    folder = kind.training().train(config)
     print(f"trained; test it with: python tools/test.py {folder.path / 'config.yaml'}")
 
 

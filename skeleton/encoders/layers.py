@@ -42,7 +42,7 @@ class MaskedBatchNorm(_BatchNorm):
         mean = input.sum(others) / some
         variance = ((input - mean.view(shape)) * mask).square().sum(others) / some
         with torch.no_grad():
-            share = self.momentum * (count > 0)
+            share = (self.momentum * (count > 0)).to(mean)
             self.running_mean.lerp_(mean, share.expand_as(mean))
             self.running_var.lerp_(variance * some / (some - 1).clamp(min=1), share.expand_as(mean))
             self.num_batches_tracked += 1

@@ -6,6 +6,7 @@ import pytest
 
 from hybrid.config import load_config
 from hybrid.errors import HybridError
+from hybrid.kinds import kind_of
 from hybrid.schema import TrainConfig
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -14,10 +15,9 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_configuration_loads(path):
     try:
-        config = load_config(TrainConfig, [str(path)])
+        load_config(kind_of([str(path)]).schema, [str(path)])
     except HybridError as error:
         pytest.fail(f"{path}: {error}")
-    assert isinstance(config, TrainConfig)
     assert path.read_text(encoding="utf-8").startswith("#")
 
 

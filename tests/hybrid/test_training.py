@@ -118,8 +118,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(whole, configure, killed_at
 
 
 def test_automatic_resume_begins_anew_where_nothing_is_left(configure, tmp_path):
-    assert training.resume_from(configure("new", "train.resume=auto"), RunFolder(tmp_path)) == (None, 0)
-    assert training.resume_from(configure("new"), RunFolder(tmp_path)) == (None, 0)
+    assert training.resume_from("auto", RunFolder(tmp_path)) == (None, 0)
+    assert training.resume_from(None, RunFolder(tmp_path)) == (None, 0)
 
 
 def test_accumulated_passes_resume_too(configure, killed_at):

@@ -273,7 +273,7 @@ def test_streams_differentiate_and_stay_finite():
 
 def test_unknown_stream():
     with pytest.raises(
-        SkeletonError, match=r"streams among joint, bone, motion, position, own, each once, found \['jont'\]"
+        SkeletonError, match=r"streams among joint, bone, motion, bone_motion, trajectory, position, own, each once, found \['jont'\]"
     ):
         streams(standing(), ("jont",))
     with pytest.raises(SkeletonError, match="each once"):

@@ -13,13 +13,15 @@ from tests.skeleton.encoders.batches import make, pad
 
 every_encoder = pytest.mark.parametrize("name", ENCODERS)
 STRIDE, WIDTH = 4, 48
+OPTIONS = {"posec3d": {"size": 16}}  # pixels of its heatmaps: less to compute
 ROWS = ("keypoints", "confidence", "visible", "times", "frames", "aspect")
 
 
 def build(name, seed=0, **options):
     """A small encoder whose weights are all at work: nothing is left at zero."""
     torch.manual_seed(seed)
-    encoder = build_encoder(name, **{"width": WIDTH, "depth": 3, "stride": STRIDE, "streams": ["joint", "position"]} | options)
+    sizes = {"width": WIDTH, "depth": 3, "stride": STRIDE, "streams": ["joint", "position"]}
+    encoder = build_encoder(name, **sizes | OPTIONS.get(name, {}) | options)
     with torch.no_grad():
         for parameter in encoder.parameters():
             if not parameter.any():

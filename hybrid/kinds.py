@@ -1,0 +1,46 @@
+"""What tools/train.py and tools/test.py can train and test, by the configuration's key `kind`."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+
+from hybrid.config import peek
+from hybrid.config_pretraining import PretrainingConfig
+from hybrid.config_recognition import RecognitionConfig
+from hybrid.errors import ConfigError
+from hybrid.schema import TrainConfig
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A schema, and the names of the modules with `train` and with `answer` and `report`; importing those takes seconds."""
+
+    schema: type
+    trains: str
+    tests: str | None
+
+    def training(self) -> ModuleType:
+        return import_module(self.trains)
+
+    def testing(self) -> ModuleType:
+        if self.tests is None:
+            raise ConfigError(
+                "expected a run of another kind to test, found pre-training: what it learned is tested by kind=recognition with "
+                "train.start=CHECKPOINT, train.freeze=true for a linear probe"
+            )
+        return import_module(self.tests)
+
+
+KINDS = {
+    "instruction": Kind(TrainConfig, "hybrid.training", "hybrid.testing"),
+    "recognition": Kind(RecognitionConfig, "hybrid.recognition", "hybrid.recognition"),
+    "pretraining": Kind(PretrainingConfig, "hybrid.pretraining", None),
+}
+
+
+def kind_of(arguments: list[str]) -> Kind:
+    """The kind that YAML files and `kind=...` ask for; instruction where they do not say. Raises ConfigError."""
+    name = peek(arguments, "kind") or "instruction"
+    if name not in KINDS:
+        raise ConfigError(f"expected one of {', '.join(KINDS)} for kind, found {name!r}")
+    return KINDS[name]

@@ -1,0 +1,105 @@
+"""Action recognition from skeletons: an encoder, a mean over persons, rows and visible joints, and one layer."""
+
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hybrid.config_recognition import AugmentConfig, RecognitionConfig
+from hybrid.data.actions import seed_of
+from hybrid.optim import warm_cosine
+from skeleton import augmentation
+from skeleton.encoders import Encoder, build_encoder
+from skeleton.transforms import SkeletonBatch
+
+
+class Recognizer(nn.Module):
+    """SkeletonBatch -> class scores [B, classes]. A clip in which nobody is visible has the scores of a zero feature."""
+
+    def __init__(self, encoder: Encoder, classes: int, dropout: float = 0.0):
+        super().__init__()
+        self.encoder, self.dropout = encoder, dropout
+        self.head = nn.Linear(encoder.width, classes)
+
+    def features(self, batch: SkeletonBatch) -> Tensor:
+        """[B, D]: the mean of a person's visible joints and bins, then of the persons."""
+        found = self.encoder(batch)
+        counts = found.visible.flatten(2).sum(2)
+        persons = found.features.flatten(2, 3).sum(2) / counts.clamp(min=1)[..., None]
+        return persons.sum(1) / (counts > 0).sum(1).clamp(min=1)[:, None]
+
+    def forward(self, batch: SkeletonBatch) -> Tensor:
+        """Class scores [B, classes]."""
+        return self.head(functional.dropout(self.features(batch), self.dropout, self.training))
+
+
+def make_encoder(config: RecognitionConfig, layout: str, coordinates: int) -> Encoder:
+    """The encoder that a configuration asks for."""
+    network = config.encoder
+    return build_encoder(
+        network.name,
+        layout=layout,
+        width=network.width,
+        depth=network.depth,
+        stride=network.stride,
+        streams=(config.stream,),
+        coordinates=coordinates,
+        **network.options,
+    )
+
+
+def augment(batch: SkeletonBatch, config: AugmentConfig, random: torch.Generator) -> SkeletonBatch:
+    """The batch with what training changes about it."""
+    if config.turn or config.tilt:
+        batch = augmentation.turn(batch, config.turn, config.tilt, random)
+    if config.scale:
+        batch = augmentation.scale(batch, config.scale, random)
+    if config.mirror:
+        batch = augmentation.mirror(batch, config.mirror, random)
+    if config.jitter:
+        batch = augmentation.jitter(batch, config.jitter, random)
+    for spoil, most in ((augmentation.miss_joints, config.miss_joints), (augmentation.drop_frames, config.drop_frames)):
+        if most:
+            batch = spoil(batch, most * torch.rand((), generator=random).item(), random)
+    return batch
+
+
+class RecognitionModule(LightningModule):
+    """Trains a Recognizer; with train.freeze its last layer alone."""
+
+    def __init__(self, recognizer: Recognizer, config: RecognitionConfig):
+        super().__init__()
+        self.recognizer, self.config = recognizer, config
+        recognizer.encoder.requires_grad_(not config.train.freeze)
+        self.train()
+
+    def train(self, mode: bool = True) -> "RecognitionModule":
+        """A frozen encoder stays in evaluation: its batch norms would go on."""
+        super().train(mode)
+        if self.config.train.freeze:
+            self.recognizer.encoder.eval()
+        return self
+
+    def training_step(self, pair: tuple[SkeletonBatch, Tensor], index: int) -> Tensor:
+        batch, labels = pair
+        random = torch.Generator().manual_seed(seed_of(self.config.seed, self.current_epoch, index))
+        scores = self.recognizer(augment(batch, self.config.augment, random).to(self.device))
+        loss = functional.cross_entropy(scores, labels.to(self.device), label_smoothing=self.config.train.label_smoothing)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
+        return loss
+
+    def validation_step(self, pair: tuple[SkeletonBatch, Tensor], _index: int) -> None:
+        batch, labels = pair
+        scores, labels = self.recognizer(batch.to(self.device)), labels.to(self.device)
+        shared = {"prog_bar": True, "batch_size": len(labels), "sync_dist": True}
+        self.log("val/loss", functional.cross_entropy(scores, labels), **shared)
+        self.log("val/accuracy", (scores.argmax(1) == labels).float().mean(), **shared)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch  # augmentation comes first; the steps move what is left
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        train, steps = self.config.train, self.trainer.estimated_stepping_batches
+        return warm_cosine(self.recognizer, train.optimizer, train.lr, train.weight_decay, train.warmup, steps)

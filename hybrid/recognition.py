@@ -1,0 +1,176 @@
+"""Training and testing of action recognition: what tools/train.py and tools/test.py do for `kind: recognition`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from hybrid.build import read_checkpoint
+from hybrid.config import config_hash
+from hybrid.config_recognition import RecognitionConfig
+from hybrid.data.actions import ActionRows, Actions, Shuffled, collate_rows, load_actions
+from hybrid.data.sample import Sample
+from hybrid.errors import CheckpointError, DataError
+from hybrid.loggers import make_loggers
+from hybrid.modules.recognition import RecognitionModule, Recognizer, make_encoder
+from hybrid.run_folder import RunFolder, commit, read_jsonl, write_json, write_jsonl
+from hybrid.scoring.html import render
+from hybrid.scoring.report import score
+from hybrid.training import resume_from
+from skeleton.augmentation import CORRUPTIONS
+from skeleton.files import atomic
+from skeleton.formats.common import Clip
+
+QUESTION = "What does the person do?"
+
+
+def make_module(config: RecognitionConfig, actions: Actions) -> RecognitionModule:
+    """The network that a configuration asks for, with the weights of train.start."""
+    torch.manual_seed(config.seed)
+    encoder = make_encoder(config, actions.layout, actions.coordinates)
+    module = RecognitionModule(Recognizer(encoder, len(actions.classes), config.train.dropout), config)
+    if config.train.start not in (None, "random"):
+        take_encoder(encoder, Path(config.train.start))
+    return module
+
+
+def take_encoder(encoder: torch.nn.Module, path: Path) -> None:
+    """The weights of an encoder from a checkpoint of recognition or pre-training. Raises CheckpointError."""
+    state = read_checkpoint(path).get("state_dict") or {}
+    prefixes = ("recognizer.encoder.", "encoder.")
+    found = {key.removeprefix(prefix): value for prefix in prefixes for key, value in state.items() if key.startswith(prefix)}
+    own = encoder.state_dict()
+    other = [key for key in own if key not in found or found[key].shape != own[key].shape]
+    if other:
+        raise CheckpointError(
+            f"expected the weights of this encoder in {path}, found none or another shape for {len(other)} of them, first "
+            f"{other[0]}: give the encoder, stream and layout that the checkpoint was trained with"
+        )
+    encoder.load_state_dict({key: found[key] for key in own})
+
+
+def train(config: RecognitionConfig) -> RunFolder:
+    """Train one run, or go on with it; returns its folder."""
+    seed_everything(config.seed, verbose=False)
+    folder = RunFolder.create(config.output, config.name)
+    checkpoint, step = resume_from(config.train.resume, folder)
+    actions = load_actions(config.data, config.seed)
+    module = make_module(config, actions)
+    size = sum(parameter.numel() for parameter in module.recognizer.encoder.parameters())
+    print(
+        f"run {config.name}: configuration {config_hash(config)}, commit {commit() or 'unknown'}\n"
+        f"{len(actions.train)} training clips, {len(actions.val)} held out to choose the checkpoint; {len(actions.classes)} classes\n"
+        f"{config.encoder.name} over {actions.layout}, stream {config.stream}: {size:,} parameters",
+        flush=True,
+    )
+    folder.describe(config)
+    settings = config.train
+    rows = ActionRows(actions.train, config.data.rows, config.data.max_persons, config.augment.crop, config.seed)
+    loader = DataLoader(
+        rows, settings.batch_size, sampler=Shuffled(rows), drop_last=len(rows) >= settings.batch_size,
+        collate_fn=partial(collate_rows, layout=actions.layout),
+    )  # fmt: skip
+    trainer = make_trainer(config, folder, step, len(loader), bool(actions.val), check_val_every_n_epoch=settings.val_every)
+    trainer.fit(module, loader, loader_of(actions.val, config, actions.layout), ckpt_path=checkpoint, weights_only=True)
+    if not actions.val:
+        trainer.save_checkpoint(folder.checkpoint("best"), weights_only=False)
+    return folder
+
+
+def make_trainer(config: Any, folder: RunFolder, step: int, steps: int, validates: bool, **options: Any) -> Trainer:
+    """A Trainer that goes by epochs; it keeps the last one, and the best by accuracy where it validates. steps: of an epoch."""
+    kept = {"dirpath": folder.checkpoints, "enable_version_counter": False}
+    saved = [ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **kept)]
+    if validates:
+        saved.append(ModelCheckpoint(filename="best", monitor="val/accuracy", mode="max", **kept))
+    return Trainer(
+        default_root_dir=folder.path,
+        precision=config.train.precision,
+        devices=config.train.devices,
+        logger=make_loggers(folder, step),
+        callbacks=[*saved, LearningRateMonitor("step"), TQDMProgressBar(refresh_rate=10)],
+        max_epochs=config.train.epochs,
+        gradient_clip_val=config.train.grad_clip or None,
+        limit_val_batches=1.0 if validates else 0,
+        num_sanity_val_steps=0,
+        log_every_n_steps=min(10, steps),
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        **options,
+    )
+
+
+def loader_of(clips: list[Clip], config: RecognitionConfig, layout: str) -> DataLoader:
+    """Whole clips in their order."""
+    rows = ActionRows(clips, config.data.rows, config.data.max_persons)
+    return DataLoader(rows, config.test.batch_size, collate_fn=partial(collate_rows, layout=layout))
+
+
+def answer(config: RecognitionConfig, folder: RunFolder) -> None:
+    """Write predictions.jsonl: the scores of every test clip, clean and with every probe."""
+    actions = load_actions(config.data, config.seed)
+    if config.test.members:
+        write_jsonl(folder.predictions, together([Path(member) for member in config.test.members]))
+        return
+    unknown = sorted(set(config.test.probes) - set(CORRUPTIONS))
+    if unknown:
+        raise DataError(f"expected probes among {', '.join(CORRUPTIONS)}, found {unknown[0]}: correct test.probes")
+    module = make_module(config, actions)
+    state = read_checkpoint(folder.checkpoint(config.test.checkpoint)).get("state_dict") or {}
+    if set(state) != set(module.state_dict()):
+        raise CheckpointError(f"expected the weights of this run in {folder.path}, found others: test with its config.yaml")
+    module.load_state_dict(state)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    recognizer, lines = module.recognizer.to(device).eval(), []
+    for probe in [None, *config.test.probes]:
+        random = torch.Generator().manual_seed(config.seed)
+        place = iter(actions.test)
+        for batch, _ in tqdm(loader_of(actions.test, config, actions.layout), desc=probe or "clean"):
+            if probe:
+                batch = CORRUPTIONS[probe](batch, config.test.probes[probe], random)
+            with torch.inference_mode():
+                scores = recognizer(batch.to(device)).softmax(1).cpu()
+            for row in scores:
+                clip = next(place)
+                line = {"id": clip.name, "prediction": int(row.argmax()), "answer": clip.label}
+                lines.append(line | {"probe": probe, "scores": [round(value, 6) for value in row.tolist()]})
+    write_jsonl(folder.predictions, lines)
+
+
+def together(members: list[Path]) -> list[dict[str, Any]]:
+    """Lines of predictions whose scores are the sums of those of run folders, such as those of four streams."""
+    tables = [{(line["id"], line["probe"]): line for line in read_jsonl(RunFolder(folder).predictions)} for folder in members]
+    for folder, table in zip(members, tables, strict=True):
+        if table.keys() != tables[0].keys():
+            raise DataError(f"expected the same clips and probes in {folder} as in {members[0]}, found others: test both alike")
+    lines = []
+    for key, line in tables[0].items():
+        scores = torch.tensor([table[key]["scores"] for table in tables]).sum(0)
+        lines.append(line | {"prediction": int(scores.argmax()), "scores": scores.tolist()})
+    return lines
+
+
+def report(config: RecognitionConfig, folder: RunFolder) -> dict[str, Any]:
+    """Score predictions.jsonl; writes report.json and report.html."""
+    actions = load_actions(config.data, config.seed)
+    lines = read_jsonl(folder.predictions)
+    samples, known = samples_of(actions.test, actions.classes), samples_of([*actions.train, *actions.val], actions.classes)
+    result = score(lines, samples, known, benchmark=config.data.file, config_hash=config_hash(config))
+    write_json(folder.report, result)
+    with atomic(folder.page) as file:
+        file.write(render(result, config.name, samples, lines))
+    return result
+
+
+def samples_of(clips: list[Clip], classes: list[str]) -> list[Sample]:
+    """Clips as questions with all classes as options."""
+    return [
+        Sample(clip.name, QUESTION, "action", 0.0, max(float(clip.skeleton.timestamps[-1]), 1e-3), skeleton=clip.name,
+               options=tuple(classes), answer=clip.label)
+        for clip in clips
+    ]  # fmt: skip

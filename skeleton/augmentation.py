@@ -1,0 +1,103 @@
+"""Changes of skeleton batches: such as keep the action (augmentation), and such as estimators make (corruption).
+
+Each takes a SkeletonBatch and a torch.Generator and returns a new batch; what is drawn is drawn for each sample on its
+own, and nothing depends on the padding. Turning needs metres (C=3, y up); mirroring is x -> -x with left and right
+exchanged (DESIGN's mirror).
+"""
+
+from dataclasses import replace
+from math import pi
+
+import torch
+from torch import Generator, Tensor
+
+from skeleton.errors import SkeletonError
+from skeleton.layouts import get_layout
+from skeleton.transforms import SkeletonBatch
+
+
+def turn(batch: SkeletonBatch, degrees: float, tilt: float, random: Generator) -> SkeletonBatch:
+    """About the vertical by up to `degrees` either way, then about the other axes by up to `tilt`; SkeletonError for C=2."""
+    if batch.keypoints.shape[-1] != 3:
+        raise SkeletonError("expected metres (C=3) to turn people about the vertical, found pixels: set augment.turn=0")
+    limits = torch.tensor([tilt, degrees, tilt]) * pi / 180
+    angles = _drawn(batch, 3, random) * limits
+    matrix = torch.eye(3).expand(len(angles), 3, 3)
+    for axis, (one, other) in ((1, (2, 0)), (0, (1, 2)), (2, (0, 1))):
+        step = torch.eye(3).repeat(len(angles), 1, 1)
+        cosine, sine = angles[:, axis].cos(), angles[:, axis].sin()
+        step[:, one, one], step[:, other, other], step[:, one, other], step[:, other, one] = cosine, cosine, -sine, sine
+        matrix = step @ matrix
+    return replace(batch, keypoints=torch.einsum("bij,bmtvj->bmtvi", matrix, batch.keypoints))
+
+
+def scale(batch: SkeletonBatch, most: float, random: Generator) -> SkeletonBatch:
+    """Each axis longer or shorter by up to the share `most`: bodies of other proportions."""
+    factors = 1 + most * _drawn(batch, batch.keypoints.shape[-1], random)
+    return replace(batch, keypoints=batch.keypoints * factors[:, None, None, None])
+
+
+def mirror(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
+    """Left and right exchanged in a `share` of the samples. Wrong where the label tells sides apart."""
+    order = torch.as_tensor(get_layout(batch.layout).mirror.copy())
+    chosen = torch.rand(len(batch.aspect), generator=random) < share
+    flipped = batch.keypoints[..., order, :].clone()
+    edge = batch.aspect[:, None, None, None] if flipped.shape[-1] == 2 else 0.0
+    flipped[..., 0] = (edge - flipped[..., 0]) * batch.visible[..., order]
+
+    def either(new: Tensor, old: Tensor) -> Tensor:
+        return torch.where(chosen.view(-1, *[1] * (old.dim() - 1)), new, old)
+
+    return replace(
+        batch,
+        keypoints=either(flipped, batch.keypoints),
+        confidence=either(batch.confidence[..., order], batch.confidence),
+        visible=either(batch.visible[..., order], batch.visible),
+    )
+
+
+def jitter(batch: SkeletonBatch, deviation: float, random: Generator) -> SkeletonBatch:
+    """Normal noise on each coordinate, in the unit of the keypoints."""
+    noise = deviation * torch.randn(batch.keypoints.shape, generator=random)
+    return replace(batch, keypoints=batch.keypoints + noise * batch.visible[..., None])
+
+
+def miss_joints(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
+    """Each joint of each row is missed with probability `share`."""
+    return _only(batch, torch.rand(batch.visible.shape, generator=random) >= share)
+
+
+def drop_frames(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
+    """Each row is lost as a whole with probability `share`: a row in which nothing is visible, time goes on."""
+    rows = torch.rand(batch.frames.shape, generator=random) >= share
+    return _only(batch, rows[:, None, :, None].expand_as(batch.visible))
+
+
+def swap_sides(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
+    """Left and right are taken for each other in rows, with probability `share`; nothing moves."""
+    order = torch.as_tensor(get_layout(batch.layout).mirror.copy())
+    rows = (torch.rand(batch.frames.shape, generator=random) < share)[:, None, :, None]
+    return replace(
+        batch,
+        keypoints=torch.where(rows[..., None], batch.keypoints[..., order, :], batch.keypoints),
+        confidence=torch.where(rows, batch.confidence[..., order], batch.confidence),
+        visible=torch.where(rows, batch.visible[..., order], batch.visible),
+    )
+
+
+CORRUPTIONS = {"jitter": jitter, "miss_joints": miss_joints, "drop_frames": drop_frames, "swap_sides": swap_sides}
+
+
+def _only(batch: SkeletonBatch, kept: Tensor) -> SkeletonBatch:
+    visible = batch.visible & kept
+    return replace(
+        batch,
+        keypoints=batch.keypoints * visible[..., None],
+        confidence=batch.confidence * visible,
+        visible=visible,
+    )
+
+
+def _drawn(batch: SkeletonBatch, count: int, random: Generator) -> Tensor:
+    """[B, count] uniform in -1 .. 1."""
+    return 2 * torch.rand(len(batch.aspect), count, generator=random) - 1

@@ -1,0 +1,225 @@
+"""ST-GCN++ (PYSKL, Duan et al. 2022, arXiv 2205.09443), the published network computed in fewer and larger steps.
+
+A block is graph convolution over learned adjacencies, then six branches in time (four dilated convolutions, a maximum
+and the row itself), both with residuals. What differs from mmaction2 is how it is computed, not what: hidden states are
+rows [V * T * P, C], so that projections are one matrix product (those of the six branches together), mixing joints is
+one product of [V, K * V] with everything else, and in evaluation batch norms are folded into the products before them.
+`published` turns the weights of PYSKL and mmaction2 into those of this network.
+"""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from skeleton.encoders.base import Encoder, pool_any
+from skeleton.encoders.layers import InputNorm, MaskedBatchNorm, stages
+from skeleton.graph import adjacency
+
+DILATIONS = (1, 2, 3, 4)
+BRANCHES = len(DILATIONS) + 2  # and a maximum over three rows, and the row itself
+
+
+class Projection(nn.Module):
+    """Rows [R, C] -> [R, C'], with batch norm over the first `normed` of the outputs (None: over all)."""
+
+    def __init__(self, inputs: int, outputs: int, normed: int | None = None):
+        super().__init__()
+        linear = nn.Linear(inputs, outputs)
+        self.weight, self.bias = linear.weight, linear.bias
+        self.bn = MaskedBatchNorm(outputs if normed is None else normed)
+
+    def forward(self, input: Tensor, mask: Tensor | None) -> Tensor:
+        """mask [R, 1] or None; of what is not normed nothing is set to zero."""
+        normed, rest = self.bn.num_features, len(self.bias) - self.bn.num_features
+        if self.training or mask is not None:
+            output = functional.linear(input, self.weight, self.bias)
+            if not rest:
+                return self.bn(output, mask)
+            return torch.cat((self.bn(output[:, :normed], mask), output[:, normed:]), dim=1)
+        scale, shift = fold(self.bn)
+        scale, shift = functional.pad(scale, (0, rest), value=1.0), functional.pad(shift, (0, rest))
+        return functional.linear(input, self.weight * scale[:, None], self.bias * scale + shift)
+
+
+def fold(norm: MaskedBatchNorm) -> tuple[Tensor, Tensor]:
+    """Scale and shift [C] of a batch norm in evaluation."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
+
+
+class GraphConv(nn.Module):
+    """[V, T, P, C] -> [V, T, P, C']: a projection for each partition, mixed over joints by its adjacency; with a residual."""
+
+    def __init__(self, inputs: int, outputs: int, stack: Tensor):
+        super().__init__()
+        self.A = nn.Parameter(stack.clone())  # [K, target, source]
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(len(stack), inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(len(stack), outputs).uniform_(-bound, bound))
+        self.bn = MaskedBatchNorm(outputs)
+        self.down = Projection(inputs, outputs) if inputs != outputs else None
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """mask [V, T, P, 1] or None."""
+        rows, each = hidden.flatten(0, 2), None if mask is None else mask.flatten(0, 2)
+        residual = rows if self.down is None else self.down(rows, each)
+        weight, bias, folded = self.weight, self.bias, not self.training and mask is None
+        if folded:
+            scale, shift = fold(self.bn)
+            weight, bias = weight * scale, bias * scale
+        shape = (*hidden.shape[:3], bias.shape[1])
+        projected = torch.bmm(rows.expand(len(weight), -1, -1), weight)  # [K, V * T * P, C']
+        joints = rearrange(self.A, "k target source -> target (k source)")
+        mixed = (joints @ projected.view(joints.shape[1], len(rows) // len(hidden) * shape[3])).view(shape)
+        # What the bias of the projections comes to at each joint: it is a message of the visible joints alone.
+        if mask is None:
+            constant = torch.einsum("kvu,kc->vc", self.A, bias)
+            mixed = mixed + (constant + shift if folded else constant)[:, None, None]
+        else:
+            heard = torch.einsum("kvu,utp->vtpk", self.A, mask[..., 0])
+            mixed = mixed + heard @ bias
+        mixed = mixed.flatten(0, 2)
+        if not folded:
+            mixed = self.bn(mixed, each)
+        return functional.relu(mixed + residual).view(shape)
+
+
+class TemporalConv(nn.Module):
+    """[V, T, P, C] -> [V, T / stride, P, C]: six branches in time between two projections."""
+
+    def __init__(self, channels: int, stride: int):
+        super().__init__()
+        self.stride, narrow = stride, channels // BRANCHES
+        self.sizes = (channels - narrow * (BRANCHES - 1), *[narrow] * (BRANCHES - 1))
+        self.reduce = Projection(channels, channels, normed=channels - narrow)
+        convolutions = self.sizes[: len(DILATIONS)]
+        bounds = [(3 * size) ** -0.5 for size in convolutions]
+        self.kernels = nn.ParameterList(
+            torch.empty(3 * size, size).uniform_(-bound, bound) for size, bound in zip(convolutions, bounds, strict=True)
+        )
+        self.bias = nn.Parameter(torch.cat([torch.empty(s).uniform_(-b, b) for s, b in zip(convolutions, bounds, strict=True)]))
+        self.bn = MaskedBatchNorm(channels)
+        self.expand = Projection(channels, channels)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None, pooled: Tensor | None) -> Tensor:
+        """mask [V, T, P, 1] of the input and `pooled` of the output, or None; rows beyond the ends count as zeros."""
+        length, reach, stride = hidden.shape[1], max(DILATIONS), self.stride
+        reduced = self.reduce(hidden.flatten(0, 2), None if mask is None else mask.flatten(0, 2)).view(hidden.shape)
+        active = functional.relu(reduced[..., : -self.sizes[-1]])
+        active = functional.pad(active, (0, 0, 0, 0, reach, reach))
+
+        def rows(branch: Tensor, dilation: int) -> list[Tensor]:
+            """The row before, the row itself and the row after, at a distance of `dilation`."""
+            starts = (reach - dilation, reach, reach + dilation)
+            return [branch[:, start : start + length : stride] for start in starts]
+
+        *dilated, highest = active.split(self.sizes[:-1], dim=-1)
+        outputs = [
+            torch.cat(rows(branch, dilation), dim=-1) @ kernel
+            for branch, dilation, kernel in zip(dilated, DILATIONS, self.kernels, strict=True)
+        ]
+        before, same, after = rows(highest, 1)
+        outputs += [torch.maximum(torch.maximum(before, same), after), reduced[:, ::stride, :, -self.sizes[-1] :]]
+        joined = torch.cat(outputs, dim=-1) + functional.pad(self.bias, (0, 2 * self.sizes[-1]))
+        shape, each = joined.shape, None if pooled is None else pooled.flatten(0, 2)
+        return self.expand(functional.relu(self.bn(joined.flatten(0, 2), each)), each).view(shape)
+
+
+class Block(nn.Module):
+    """Graph convolution, convolution in time, and what was there before."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, stack: Tensor, residual: bool):
+        super().__init__()
+        self.stride, self.same = stride, residual and inputs == outputs
+        self.graph, self.time = GraphConv(inputs, outputs, stack), TemporalConv(outputs, stride)
+        self.residual = Projection(inputs, outputs) if residual and not self.same else None
+
+    def forward(self, hidden: Tensor, mask: Tensor | None, pooled: Tensor | None) -> Tensor:
+        """[V, T, P, C] with mask [V, T, P, 1] -> [V, T / stride, P, C'] with mask `pooled`."""
+        update = self.time(self.graph(hidden, mask), mask, pooled)
+        if self.same:
+            update = update + hidden
+        elif self.residual is not None:
+            rows = hidden[:, :: self.stride].flatten(0, 2)
+            update = update + self.residual(rows, None if pooled is None else pooled.flatten(0, 2)).view(update.shape)
+        return functional.relu(update)
+
+
+class STGCNPP(Encoder):
+    """`depth` blocks; each halving of time doubles the width, up to `width` (published: width 256, depth 10, stride 4)."""
+
+    def __init__(
+        self,
+        layout: str = "coco17",
+        width: int = 256,
+        depth: int = 10,
+        stride: int = 4,
+        streams: tuple[str, ...] = ("joint",),
+        coordinates: int = 2,
+        halved: list[int] | None = None,
+    ) -> None:
+        super().__init__(layout, width, stride, streams, coordinates)
+        stack = adjacency(layout)
+        self.norm = InputNorm(self.num_joints, self.channels)
+        sizes = stages(width, depth, stride, halved)
+        sizes[0] = (self.channels, *sizes[0][1:])
+        self.blocks = nn.ModuleList(Block(*size, stack, residual=place > 0) for place, size in enumerate(sizes))
+
+    def encode(self, inputs: Tensor, visible: Tensor | None) -> Tensor:
+        """[P, T, V, C'] and [P, T, V] or None -> [P, T', V, D]."""
+        mask = None if visible is None else visible[:, None].to(inputs.dtype)
+        hidden = rearrange(self.norm(inputs, mask), "p c t v -> v t p c").contiguous()
+        seen = None if visible is None else rearrange(visible, "p t v -> v t p 1")
+        mask = None if seen is None else seen.to(inputs.dtype)
+        for block in self.blocks:
+            seen = seen if seen is None else pool_any(seen, block.stride, dim=1)
+            pooled = seen if seen is None else seen.to(inputs.dtype)
+            hidden, mask = block(hidden, mask, pooled), pooled
+        return rearrange(hidden, "v t p d -> p t v d")
+
+
+def published(state: dict[str, Tensor], prefix: str = "backbone.") -> dict[str, Tensor]:
+    """The state dict of an `STGCNPP` from that of PYSKL's or mmaction2's ST-GCN++, whose keys begin with `prefix`."""
+    given = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    made = {key.replace("data_bn.", "norm."): value for key, value in given.items() if key.startswith("data_bn.")}
+
+    def norm(new: str, *old: str) -> None:
+        """Batch norms, joined where several branches share one."""
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            made[f"{new}.{part}"] = torch.cat([given[f"{name}.{part}"] for name in old])
+        made[f"{new}.num_batches_tracked"] = given[f"{old[0]}.num_batches_tracked"]
+
+    def projection(new: str, *old: str) -> None:
+        """1 x 1 convolutions."""
+        made[f"{new}.weight"] = torch.cat([given[f"{name}.weight"] for name in old])[:, :, 0, 0]
+        made[f"{new}.bias"] = torch.cat([given[f"{name}.bias"] for name in old])
+
+    place = 0
+    while f"gcn.{place}.gcn.A" in given:
+        old, new = f"gcn.{place}.", f"blocks.{place}."
+        partitions = len(given[old + "gcn.A"])
+        made[new + "graph.A"] = given[old + "gcn.A"].mT
+        made[new + "graph.weight"] = rearrange(given[old + "gcn.conv.weight"], "(k out) c 1 1 -> k c out", k=partitions)
+        made[new + "graph.bias"] = given[old + "gcn.conv.bias"].view(partitions, -1)
+        norm(new + "graph.bn", old + "gcn.bn")
+        for branch, (linear, bn) in {"residual": ("conv", "bn"), "gcn.down": ("0", "1")}.items():
+            if f"{old}{branch}.{linear}.weight" in given:
+                name = new + branch.replace("gcn", "graph")
+                projection(name, f"{old}{branch}.{linear}")
+                norm(name + ".bn", f"{old}{branch}.{bn}")
+        branches = [f"{old}tcn.branches.{number}" for number in range(BRANCHES)]
+        projection(new + "time.reduce", *[name + ".0" for name in branches[:-1]], branches[-1])
+        norm(new + "time.reduce.bn", *[name + ".1" for name in branches[:-1]])
+        for number, name in enumerate(branches[: len(DILATIONS)]):
+            kernel = given[name + ".3.conv.weight"]
+            made[f"{new}time.kernels.{number}"] = rearrange(kernel, "out c tap 1 -> (tap c) out")
+        made[new + "time.bias"] = torch.cat([given[name + ".3.conv.bias"] for name in branches[: len(DILATIONS)]])
+        norm(new + "time.bn", old + "tcn.transform.0")
+        projection(new + "time.expand", old + "tcn.transform.2")
+        norm(new + "time.expand.bn", old + "tcn.bn")
+        place += 1
+    return made
+
+
+ENCODER = STGCNPP
