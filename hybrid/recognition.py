@@ -113,13 +113,14 @@ def loader_of(clips: list[Clip], config: RecognitionConfig, layout: str) -> Data
 
 def answer(config: RecognitionConfig, folder: RunFolder) -> None:
     """Write predictions.jsonl: the scores of every test clip, clean and with every probe."""
-    actions = load_actions(config.data, config.seed)
     if config.test.members:
+        RunFolder.create(config.output, config.name).describe(config)
         write_jsonl(folder.predictions, together([Path(member) for member in config.test.members]))
         return
     unknown = sorted(set(config.test.probes) - set(CORRUPTIONS))
     if unknown:
         raise DataError(f"expected probes among {', '.join(CORRUPTIONS)}, found {unknown[0]}: correct test.probes")
+    actions = load_actions(config.data, config.seed)
     module = make_module(config, actions)
     state = read_checkpoint(folder.checkpoint(config.test.checkpoint)).get("state_dict") or {}
     if set(state) != set(module.state_dict()):

@@ -43,6 +43,7 @@ SCHEMAS = {  # where each tool's keys stand; imported when asked for, because on
     "bench mocap": ("hybrid.benches.mocap", "MocapBench"),
     "bench parser": ("hybrid.benches.parser", "ParserBench"),
     "bench reality": ("hybrid.benches.reality", "RealityBench"),
+    "bench recognition": ("hybrid.benches.recognition", "RecognitionBench"),
     "bench proxy": ("hybrid.benches.proxy", "ProxyBench"),
     "bench tracking": ("hybrid.benches.tracking", "TrackBench"),
 }

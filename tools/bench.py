@@ -11,6 +11,7 @@
   parser     motion claims read from captions:     captions=FILE.json [part=report] output=FILE.json
   proxy      answers of proxy tasks against truth: output=FILE.json
   reality    Marionette against real motion:       captures=FILE.npz records=DIR output=FILE.json
+  recognition  runs of recognition side by side:   runs=[DIR,...] output=FILE.json
   tracking   identities on rendered crossings:     output=FILE.json
 
 `python tools/bench.py NAME --help` lists the keys. The figures are printed and written as JSON with the command,
@@ -40,6 +41,7 @@ BENCHES = {  # name -> module of hybrid.benches, its keys; each module has a fun
     "parser": ("parser", "ParserBench"),
     "proxy": ("proxy", "ProxyBench"),
     "reality": ("reality", "RealityBench"),
+    "recognition": ("recognition", "RecognitionBench"),
     "tracking": ("tracking", "TrackBench"),
 }
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from hybrid.config import field
 from hybrid.errors import ConfigError
 from skeleton.encoders import build_encoder
+from skeleton.encoders.layers import stages
 from skeleton.encoders.mmaction import graph_of
 from skeleton.encoders.stgcnpp import published
 from skeleton.openmmlab import prepare
@@ -79,7 +80,9 @@ def measure(config: EncoderBench) -> dict[str, Any]:
 
 def _measure(config: EncoderBench) -> dict[str, Any]:
     torch.manual_seed(0)
-    theirs = mmaction_stgcnpp("coco17", 3, base_channels=config.width, num_stages=config.depth)
+    halved = [place + 1 for place, (_, _, step) in enumerate(stages(4 * config.width, config.depth, 4)) if step > 1]
+    sizes = {"base_channels": config.width, "num_stages": config.depth, "inflate_stages": halved, "down_stages": halved}
+    theirs = mmaction_stgcnpp("coco17", 3, **sizes)
     ours = Ours(config.width, config.depth)
     ours.encoder.load_state_dict(published(theirs.state_dict(), prefix=""))
     inputs = torch.randn(config.clips, config.persons, config.frames, 17, 3)

@@ -1,12 +1,14 @@
 """Recognition as its users run it: train, test, probes, sums of streams, going on after an interruption."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from hybrid import recognition
+from hybrid.benches.recognition import RecognitionBench, measure
 from hybrid.config import load_config
 from hybrid.config_recognition import RecognitionConfig
 from hybrid.errors import CheckpointError, ConfigError, DataError
@@ -46,7 +48,7 @@ def config(actions, output, *more) -> RecognitionConfig:
 
 
 def results(settings) -> dict:
-    folder = RunFolder.create(settings.output, settings.name)
+    folder = RunFolder(Path(settings.output) / settings.name)
     recognition.answer(settings, folder)
     return recognition.report(settings, folder)
 
@@ -83,11 +85,19 @@ def test_scores_of_streams_add_up(actions, run):
         results(config(actions, run, f"name={name}", f"stream={name}"))
     members = f"test.members=[{run}/joint,{run}/motion]"
     results(config(actions, run, "name=both", members))
+    compared = measure(RecognitionBench([f"{run}/{name}" for name in ("joint", "motion", "both")], "x.json"))
+    assert compared["reference"] == "joint"
+    first, second, sums = compared["runs"]
+    assert first["p"] == 1 and first["alone_right"] == first["reference_alone_right"] == 0
+    assert second["alone_right"] - second["reference_alone_right"] == round(15 * (second["accuracy"] - first["accuracy"]))
+    assert sums["n"] == 15 and sums["command"] and sums["kept"] == {}
     one, two, both = (read_jsonl(RunFolder.create(run, name).predictions) for name in ("joint", "motion", "both"))
     for a, b, c in zip(one, two, both, strict=True):
         assert c["scores"] == pytest.approx((np.array(a["scores"]) + b["scores"]).tolist(), abs=1e-6)
         assert c["prediction"] == int(np.argmax(c["scores"]))
     results(config(actions, run, "name=joint", "test.probes={jitter: 0.1}"))
+    kept = measure(RecognitionBench([f"{run}/joint"], "x.json"))["runs"][0]["kept"]
+    assert 0 < kept["jitter"] <= 1.5
     with pytest.raises(DataError, match="expected the same clips and probes in .*motion as in .*joint, found others"):
         results(config(actions, run, "name=both", members))
 
