@@ -188,7 +188,7 @@ def streams(
     stream_channels(names)
     layout = get_layout(batch.layout)
     keypoints, visible = batch.keypoints, batch.visible[..., None]
-    unit = _torso(batch)[:, :, None, None, None]
+    unit = torso_lengths(batch)[:, :, None, None, None]
     parts = []
     for name in names:
         if name == "joint":
@@ -200,11 +200,11 @@ def streams(
             parents = torch.as_tensor(layout.parents.copy(), device=keypoints.device)
             known = visible & visible[..., parents, :]
             part = (keypoints - keypoints[..., parents, :]) / unit * known
-            part = part if name == "bone" else _step(part, known, batch.times)
+            part = part if name == "bone" else rates(part, known, batch.times)
         elif name == "motion":
-            part = _step(keypoints / unit, visible, batch.times)
+            part = rates(keypoints / unit, visible, batch.times)
         elif name == "trajectory":
-            part = (keypoints - _place(batch)[:, :, None, None]) / unit
+            part = (keypoints - mean_places(batch)[:, :, None, None]) / unit
         elif name == "own":
             part = _own(batch, unit)
         elif keypoints.shape[-1] == 2:
@@ -216,7 +216,7 @@ def streams(
     return torch.cat((*parts, batch.confidence[..., None]), dim=-1) * visible
 
 
-def _step(values: Tensor, known: Tensor, times: Tensor) -> Tensor:
+def rates(values: Tensor, known: Tensor, times: Tensor) -> Tensor:
     """Change a second from each row to the next [B, M, T, V, C]; 0 where either is not known, and in the last row."""
     both = known[:, :, 1:] & known[:, :, :-1]
     seconds = times[:, 1:] - times[:, :-1]
@@ -224,7 +224,7 @@ def _step(values: Tensor, known: Tensor, times: Tensor) -> Tensor:
     return torch.nn.functional.pad((values[:, :, 1:] - values[:, :, :-1]) / seconds * both, (0, 0, 0, 0, 0, 1))
 
 
-def _place(batch: SkeletonBatch) -> Tensor:
+def mean_places(batch: SkeletonBatch) -> Tensor:
     """[B, M, C]: where the hips are on the average; without both hips in any row, the mean visible joint."""
     hips, seen = _middle(batch, "left_hip", "right_hip")
     weights = seen[..., None].float()
@@ -255,7 +255,7 @@ def _own(batch: SkeletonBatch, unit: Tensor) -> Tensor:
     if "nose" in layout.joints:
         front = (4 * ahead("nose", ("left_shoulder", "right_shoulder"))).clamp(-1, 1) * (1 - side.abs())
     _, seen = _middle(batch, "left_hip", "right_hip")
-    offset = (across - _place(batch)[..., None, None, 0]) / unit[..., 0] * seen.any(2)[..., None, None]
+    offset = (across - mean_places(batch)[..., None, None, 0]) / unit[..., 0] * seen.any(2)[..., None, None]
     return torch.stack([offset * side[..., None], offset * front[..., None]], dim=-1)
 
 
@@ -267,7 +267,7 @@ def _middle(batch: SkeletonBatch, left: str, right: str) -> tuple[Tensor, Tensor
     return points, batch.visible[..., a] & batch.visible[..., b]
 
 
-def _torso(batch: SkeletonBatch) -> Tensor:
+def torso_lengths(batch: SkeletonBatch) -> Tensor:
     """[B, M] length of each person's torso, in the unit of the keypoints (1 for a person never seen)."""
     hips, hips_seen = _middle(batch, "left_hip", "right_hip")
     shoulders, shoulders_seen = _middle(batch, "left_shoulder", "right_shoulder")

@@ -67,6 +67,10 @@ class Encoder(nn.Module):
         """
         raise TypeError(f"{type(self).__name__} must define encode")
 
+    def encode_persons(self, inputs: Tensor, visible: Tensor | None, sample: Tensor) -> Tensor:
+        """`encode`, for networks in which the persons of one sample see each other: sample [P] int64, ascending."""
+        return self.encode(inputs, visible)
+
     def forward(self, batch: SkeletonBatch) -> JointFeatures:
         """LayoutError for a batch of another layout, SkeletonError for another number of coordinates."""
         if batch.layout != self.layout:
@@ -86,7 +90,7 @@ class Encoder(nn.Module):
         seen = batch.visible.flatten(0, 1)[present]
         inputs = functional.pad(inputs, (0, 0, 0, 0, 0, extra))
         seen = functional.pad(seen, (0, 0, 0, extra))
-        features = self.encode(inputs, None if len(seen) and seen.all() else seen)
+        features = self.encode_persons(inputs, None if len(seen) and seen.all() else seen, present // persons)
         everyone = features.new_zeros(size * persons, *features.shape[1:]).index_copy(0, present, features)
         # Padding rows count only in bins that hold nothing else; their times repeat the last real time.
         weights = functional.pad(batch.frames.float(), (0, extra)).unflatten(-1, (-1, self.stride))

@@ -134,9 +134,9 @@ def test_velocities_are_means_over_the_bin():
     points[0, 0, 0, :, 1] = torch.linspace(0, 1, 17)
     points[0, 0] = points[0, 0, :1] + 0.05 * torch.arange(8)[:, None, None] * torch.tensor([1.0, 0.0])
     batch = replace(batch, keypoints=points)
-    from skeleton.transforms import _torso
+    from skeleton.transforms import torso_lengths
 
-    speed = 0.05 * 24 / _torso(batch).item()
+    speed = 0.05 * 24 / torso_lengths(batch).item()
     with torch.no_grad():
         objective.head.weight.zero_()
         objective.head.bias.copy_(torch.tensor([speed, 0.0]))
