@@ -106,3 +106,19 @@ def stages(width: int, depth: int, stride: int, halved: list[int] | None = None)
         blocks.append((current, wider, wider // current))
         current = wider
     return blocks
+
+
+def early_stages(width: int, depth: int, stride: int, unit: int) -> list[tuple[int, int, int]]:
+    """As `stages`, but time is halved as early as the depth allows, the first time before the first block.
+
+    Up to the last halving blocks are half as wide, whatever the stride. width must be a multiple of `unit`.
+    """
+    halvings = max(stride, 1).bit_length() - 1
+    if stride != 1 << halvings or halvings > depth + 1 or depth < 1:
+        raise SkeletonError(f"stride must be a power of two up to 2 ** (depth + 1), found {stride}, depth {depth}")
+    if width % unit or width < unit:
+        raise SkeletonError(f"width must be a multiple of {unit}, found {width}")
+    later = max(halvings - 1, 0)
+    halved = [place * depth // later for place in range(later)]
+    widths = [width // 2 if place <= max(halved, default=0) else width for place in range(depth)] + [width]
+    return [(widths[place], widths[place + 1], 2 if place in halved else 1) for place in range(depth)]

@@ -25,6 +25,7 @@ from torch_geometric.data import Batch
 from torch_geometric.nn import MessagePassing
 
 from skeleton.encoders.base import Encoder, pool_any
+from skeleton.encoders.layers import early_stages
 from skeleton.encoders.prenorm import DILATIONS, TemporalConv
 from skeleton.errors import SkeletonError
 from skeleton.graph import adjacency
@@ -122,26 +123,17 @@ class Panoramic(Encoder):
         objects: bool = False,
     ) -> None:
         super().__init__(layout, width, stride, streams, coordinates)
-        halvings = stride.bit_length() - 1
-        if stride != 1 << halvings or halvings > depth + 1 or depth < 1:
-            raise SkeletonError(f"stride must be a power of two up to 2 ** (depth + 1), found {stride}, depth {depth}")
+        sizes = early_stages(width, depth, stride, unit=2 * (len(DILATIONS) + 1))
         if graph not in ("dense", "pyg"):
             raise SkeletonError(f"graph must be dense or pyg, found {graph!r}")
-        unit = 2 * (len(DILATIONS) + 1)
-        if width % unit or width < unit:
-            raise SkeletonError(f"width must be a multiple of {unit}, found {width}")
         self.graph, self.objects, self.types = graph, objects, len(EDGE_TYPES) - (not objects)
         self.register_buffer("joint_ids", person_nodes(layout, 1)[0], persistent=False)
         self.register_buffer("skeleton", (adjacency(layout) > 0).float(), persistent=False)
         self.sparse_mean = SparseMean()
-        self.patch, narrow, later = min(stride, 2), width // 2, max(halvings - 1, 0)
+        self.patch, narrow = min(stride, 2), width // 2
         self.stem = nn.Linear(self.patch * self.channels, narrow)
         self.joints = nn.Parameter(torch.randn(len(JOINTS), narrow) * 0.1)
-        halved = [place * depth // later for place in range(later)]
-        widths = [narrow if place <= max(halved, default=0) else width for place in range(depth)] + [width]
-        self.blocks = nn.ModuleList(
-            Block(widths[i], widths[i + 1], 2 if i in halved else 1, self.types) for i in range(depth)
-        )
+        self.blocks = nn.ModuleList(Block(*size, self.types) for size in sizes)
 
     def encode(self, inputs: Tensor, visible: Tensor | None) -> Tensor:
         """[P, T, V, C'] and [P, T, V] or None -> [P, T', V, D]; each person is alone in a sample."""

@@ -28,6 +28,7 @@ from torch.nn import functional
 from torch_geometric.nn import MessagePassing
 
 from skeleton.encoders.base import Encoder, pool_any
+from skeleton.encoders.layers import early_stages
 from skeleton.errors import SkeletonError
 from skeleton.graph import adjacency, edges
 
@@ -150,29 +151,14 @@ class PreNorm(Encoder):
         coordinates: int = 2,
     ) -> None:
         super().__init__(layout, width, stride, streams, coordinates)
-        halvings = stride.bit_length() - 1
-        if stride != 1 << halvings or halvings > depth + 1 or depth < 1:
-            raise SkeletonError(
-                f"stride must be a power of two up to 2 ** (depth + 1), found {stride}, depth {depth}"
-            )
+        sizes = early_stages(width, depth, stride, unit=2 * (len(DILATIONS) + 1))
         if graph not in ("dense", "pyg"):
             raise SkeletonError(f"graph must be dense or pyg, found {graph!r}")
-        unit = 2 * (len(DILATIONS) + 1)
-        if width % unit or width < unit:
-            raise SkeletonError(f"width must be a multiple of {unit}, found {width}")
         stack = adjacency(layout, mode)
-        self.patch = 2 if halvings else 1
-        narrow = width // 2
+        self.patch, narrow = min(stride, 2), width // 2
         self.stem = nn.Linear(self.patch * self.channels, narrow)
         self.joints = nn.Parameter(torch.randn(stack.shape[-1], 1, 1, narrow) * 0.1)
-        # Halvings are spread over the blocks, the first one first; the last one doubles the width.
-        later = max(halvings - 1, 0)
-        halved = [i * depth // later for i in range(later)]
-        narrow_blocks = halved[-1] if halved else 0
-        widths = [narrow] * (narrow_blocks + 1) + [width] * (depth - narrow_blocks)
-        self.blocks = nn.ModuleList(
-            Block(widths[i], widths[i + 1], 2 if i in halved else 1, stack, graph) for i in range(depth)
-        )
+        self.blocks = nn.ModuleList(Block(*size, stack, graph) for size in sizes)
 
     def encode(self, inputs: Tensor, visible: Tensor | None) -> Tensor:
         """[P, T, V, C'] and [P, T, V] or None -> [P, T', V, D]."""
