@@ -21,24 +21,19 @@ BRANCHES = len(DILATIONS) + 2  # and a maximum over three rows, and the row itse
 
 
 class Projection(nn.Module):
-    """Rows [R, C] -> [R, C'], with batch norm over the first `normed` of the outputs (None: over all)."""
+    """Rows [R, C] -> [R, C'], with batch norm."""
 
-    def __init__(self, inputs: int, outputs: int, normed: int | None = None):
+    def __init__(self, inputs: int, outputs: int):
         super().__init__()
         linear = nn.Linear(inputs, outputs)
         self.weight, self.bias = linear.weight, linear.bias
-        self.bn = MaskedBatchNorm(outputs if normed is None else normed)
+        self.bn = MaskedBatchNorm(outputs)
 
     def forward(self, input: Tensor, mask: Tensor | None) -> Tensor:
-        """mask [R, 1] or None; of what is not normed nothing is set to zero."""
-        normed, rest = self.bn.num_features, len(self.bias) - self.bn.num_features
+        """mask [R, 1] or None."""
         if self.training or mask is not None:
-            output = functional.linear(input, self.weight, self.bias)
-            if not rest:
-                return self.bn(output, mask)
-            return torch.cat((self.bn(output[:, :normed], mask), output[:, normed:]), dim=1)
+            return self.bn(functional.linear(input, self.weight, self.bias), mask)
         scale, shift = fold(self.bn)
-        scale, shift = functional.pad(scale, (0, rest), value=1.0), functional.pad(shift, (0, rest))
         return functional.linear(input, self.weight * scale[:, None], self.bias * scale + shift)
 
 
@@ -92,7 +87,8 @@ class TemporalConv(nn.Module):
         super().__init__()
         self.stride, narrow = stride, channels // BRANCHES
         self.sizes = (channels - narrow * (BRANCHES - 1), *[narrow] * (BRANCHES - 1))
-        self.reduce = Projection(channels, channels, normed=channels - narrow)
+        self.reduce = Projection(channels, channels - narrow)
+        self.point = nn.Linear(channels, narrow)
         convolutions = self.sizes[: len(DILATIONS)]
         bounds = [(3 * size) ** -0.5 for size in convolutions]
         self.kernels = nn.ParameterList(
@@ -105,8 +101,8 @@ class TemporalConv(nn.Module):
     def forward(self, hidden: Tensor, mask: Tensor | None, pooled: Tensor | None) -> Tensor:
         """mask [V, T, P, 1] of the input and `pooled` of the output, or None; rows beyond the ends count as zeros."""
         length, reach, stride = hidden.shape[1], max(DILATIONS), self.stride
-        reduced = self.reduce(hidden.flatten(0, 2), None if mask is None else mask.flatten(0, 2)).view(hidden.shape)
-        active = functional.relu(reduced[..., : -self.sizes[-1]])
+        reduced = self.reduce(hidden.flatten(0, 2), None if mask is None else mask.flatten(0, 2))
+        active = functional.relu(reduced).view(*hidden.shape[:3], -1)
         active = functional.pad(active, (0, 0, 0, 0, reach, reach))
 
         def rows(branch: Tensor, dilation: int) -> list[Tensor]:
@@ -120,7 +116,8 @@ class TemporalConv(nn.Module):
             for branch, dilation, kernel in zip(dilated, DILATIONS, self.kernels, strict=True)
         ]
         before, same, after = rows(highest, 1)
-        outputs += [torch.maximum(torch.maximum(before, same), after), reduced[:, ::stride, :, -self.sizes[-1] :]]
+        most = before + functional.relu(same - before)  # the maximum; its own gradient halves where two are equal
+        outputs += [most + functional.relu(after - most), self.point(hidden[:, ::stride])]
         joined = torch.cat(outputs, dim=-1) + functional.pad(self.bias, (0, 2 * self.sizes[-1]))
         shape, each = joined.shape, None if pooled is None else pooled.flatten(0, 2)
         return self.expand(functional.relu(self.bn(joined.flatten(0, 2), each)), each).view(shape)
@@ -209,7 +206,8 @@ def published(state: dict[str, Tensor], prefix: str = "backbone.") -> dict[str, 
                 projection(name, f"{old}{branch}.{linear}")
                 norm(name + ".bn", f"{old}{branch}.{bn}")
         branches = [f"{old}tcn.branches.{number}" for number in range(BRANCHES)]
-        projection(new + "time.reduce", *[name + ".0" for name in branches[:-1]], branches[-1])
+        projection(new + "time.reduce", *[name + ".0" for name in branches[:-1]])
+        projection(new + "time.point", branches[-1])
         norm(new + "time.reduce.bn", *[name + ".1" for name in branches[:-1]])
         for number, name in enumerate(branches[: len(DILATIONS)]):
             kernel = given[name + ".3.conv.weight"]
