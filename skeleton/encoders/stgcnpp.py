@@ -3,7 +3,8 @@
 A block is graph convolution over learned adjacencies, then six branches in time (four dilated convolutions, a maximum
 and the row itself), both with residuals. What differs from mmaction2 is how it is computed, not what: hidden states are
 rows [V * T * P, C], so that projections are one matrix product (those of the six branches together), mixing joints is
-one product of [V, K * V] with everything else, and in evaluation batch norms are folded into the products before them.
+one product of [V, K * V] with everything else; in evaluation batch norms are folded into the products before them; what
+is new is added to and cut off in place.
 `published` turns the weights of PYSKL and mmaction2 into those of this network.
 """
 
@@ -70,14 +71,14 @@ class GraphConv(nn.Module):
         # What the bias of the projections comes to at each joint: it is a message of the visible joints alone.
         if mask is None:
             constant = torch.einsum("kvu,kc->vc", self.A, bias)
-            mixed = mixed + (constant + shift if folded else constant)[:, None, None]
+            mixed.add_((constant + shift if folded else constant)[:, None, None])
         else:
             heard = torch.einsum("kvu,utp->vtpk", self.A, mask[..., 0])
-            mixed = mixed + heard @ bias
+            mixed.add_(heard @ bias)
         mixed = mixed.flatten(0, 2)
         if not folded:
             mixed = self.bn(mixed, each)
-        return functional.relu(mixed + residual).view(shape)
+        return functional.relu_(mixed.add_(residual)).view(shape)
 
 
 class TemporalConv(nn.Module):
@@ -102,7 +103,7 @@ class TemporalConv(nn.Module):
         """mask [V, T, P, 1] of the input and `pooled` of the output, or None; rows beyond the ends count as zeros."""
         length, reach, stride = hidden.shape[1], max(DILATIONS), self.stride
         reduced = self.reduce(hidden.flatten(0, 2), None if mask is None else mask.flatten(0, 2))
-        active = functional.relu(reduced).view(*hidden.shape[:3], -1)
+        active = functional.relu_(reduced).unflatten(0, hidden.shape[:3])
         active = functional.pad(active, (0, 0, 0, 0, reach, reach))
 
         def rows(branch: Tensor, dilation: int) -> list[Tensor]:
@@ -118,9 +119,9 @@ class TemporalConv(nn.Module):
         before, same, after = rows(highest, 1)
         most = before + functional.relu(same - before)  # the maximum; its own gradient halves where two are equal
         outputs += [most + functional.relu(after - most), self.point(hidden[:, ::stride])]
-        joined = torch.cat(outputs, dim=-1) + functional.pad(self.bias, (0, 2 * self.sizes[-1]))
+        joined = torch.cat(outputs, dim=-1).add_(functional.pad(self.bias, (0, 2 * self.sizes[-1])))
         shape, each = joined.shape, None if pooled is None else pooled.flatten(0, 2)
-        return self.expand(functional.relu(self.bn(joined.flatten(0, 2), each)), each).view(shape)
+        return self.expand(functional.relu_(self.bn(joined.flatten(0, 2), each)), each).view(shape)
 
 
 class Block(nn.Module):
@@ -136,11 +137,11 @@ class Block(nn.Module):
         """[V, T, P, C] with mask [V, T, P, 1] -> [V, T / stride, P, C'] with mask `pooled`."""
         update = self.time(self.graph(hidden, mask), mask, pooled)
         if self.same:
-            update = update + hidden
+            update.add_(hidden)
         elif self.residual is not None:
             rows = hidden[:, :: self.stride].flatten(0, 2)
-            update = update + self.residual(rows, None if pooled is None else pooled.flatten(0, 2)).view(update.shape)
-        return functional.relu(update)
+            update.add_(self.residual(rows, None if pooled is None else pooled.flatten(0, 2)).view(update.shape))
+        return functional.relu_(update)
 
 
 class STGCNPP(Encoder):
