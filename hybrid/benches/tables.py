@@ -83,6 +83,16 @@ TABLES: dict[str, list[Column]] = {
         ("of the worst clip", _number(".3f", "idf1_worst_clip")),
         ("without a mistake", _number(".3f", "idf1_ceiling")),
     ],
+    "encoder": [
+        ("forward", _number(".2f", "forward_ratio")),
+        ("training step", _number(".2f", "train_ratio")),
+        ("forward, compiled", _number(".2f", "forward_ratio_compiled")),
+        ("training step, compiled", _number(".2f", "train_ratio_compiled")),
+        ("largest difference", _number(".0e", "max_abs_difference")),
+        ("in training", _number(".0e", "max_abs_difference_training")),
+        ("MB kept for the backward pass (mmaction2's)", lambda f: f"{f['kept_mb']:.0f} ({f['kept_mb_mmaction2']:.0f})"),
+        ("cost grows with frames, persons to the power", lambda f: f"{f['exponent_frames']:.2f}, {f['exponent_persons']:.2f}"),
+    ],
     "events": [
         ("events", _number("d", "events_3d")),
         ("3D precision", _share("precision_3d")),
