@@ -83,6 +83,10 @@ class RecognitionTest:
         "spoilt skeletons to test on beside the clean ones, each with its share: jitter, miss_joints, drop_frames, swap_sides",
         {},
     )
+    neighbours: int = field(
+        "nearest training clips, by the network's features, that vote instead of the last layer; nothing is trained then, "
+        "the network is that of train.start; 0 for none", 0
+    )
     members: list[str] = field("run folders whose scores are added up: nothing is run, the sum is scored", [])
     score_only: bool = field("score the predictions of the run folder again, without a model", False)
 
@@ -114,6 +118,11 @@ class RecognitionConfig:
         ):
             if not least <= value <= most:
                 raise ConfigError(f"expected {name} in {least} .. {most}, found {value}")
+        if self.test.neighbours and not self.train.start:
+            raise ConfigError(
+                f"expected train.start with test.neighbours={self.test.neighbours}, found none: whose features? give a checkpoint, "
+                "or train.start=random for that floor"
+            )
         if self.train.start and self.train.resume:
             raise ConfigError("expected train.start or train.resume, found both: a run that goes on has its weights")
         if self.train.freeze and not self.train.start:

@@ -145,7 +145,7 @@ class JointBranch(nn.Module):
             depth=encoder.depth,
             stride=encoder.stride,
             streams=tuple(encoder.streams),
-            graph=encoder.graph,
+            **encoder.options,
         )
         self.encoder.requires_grad_(not encoder.freeze)
         limbs = torch.tensor(get_layout(encoder.layout).limb_index)

@@ -1,5 +1,6 @@
 """Training and testing of action recognition: what tools/train.py and tools/test.py do for `kind: recognition`."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from torch.nn import functional
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -25,8 +27,10 @@ from hybrid.training import resume_from
 from skeleton.augmentation import CORRUPTIONS
 from skeleton.files import atomic
 from skeleton.formats.common import Clip
+from skeleton.transforms import SkeletonBatch
 
 QUESTION = "What does the person do?"
+VOTE = 0.07  # temperature of a neighbour's vote
 
 
 def make_module(config: RecognitionConfig, actions: Actions) -> RecognitionModule:
@@ -122,12 +126,19 @@ def answer(config: RecognitionConfig, folder: RunFolder) -> None:
         raise DataError(f"expected probes among {', '.join(CORRUPTIONS)}, found {unknown[0]}: correct test.probes")
     actions = load_actions(config.data, config.seed)
     module = make_module(config, actions)
-    state = read_checkpoint(folder.checkpoint(config.test.checkpoint)).get("state_dict") or {}
-    if set(state) != set(module.state_dict()):
-        raise CheckpointError(f"expected the weights of this run in {folder.path}, found others: test with its config.yaml")
-    module.load_state_dict(state)
+    if config.test.neighbours:
+        RunFolder.create(config.output, config.name).describe(config)
+    else:
+        state = read_checkpoint(folder.checkpoint(config.test.checkpoint)).get("state_dict") or {}
+        if set(state) != set(module.state_dict()):
+            raise CheckpointError(f"expected the weights of this run in {folder.path}, found others: test with its config.yaml")
+        module.load_state_dict(state)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    recognizer, lines = module.recognizer.to(device).eval(), []
+    recognizer = module.recognizer.to(device).eval()
+    scores_of = recognizer.forward
+    if config.test.neighbours:
+        scores_of = neighbours(recognizer, actions, config, device)
+    lines = []
     for probe in [None, *config.test.probes]:
         random = torch.Generator().manual_seed(config.seed)
         place = iter(actions.test)
@@ -135,12 +146,34 @@ def answer(config: RecognitionConfig, folder: RunFolder) -> None:
             if probe:
                 batch = CORRUPTIONS[probe](batch, config.test.probes[probe], random)
             with torch.inference_mode():
-                scores = recognizer(batch.to(device)).softmax(1).cpu()
+                scores = scores_of(batch.to(device)).softmax(1).cpu()
             for row in scores:
                 clip = next(place)
                 line = {"id": clip.name, "prediction": int(row.argmax()), "answer": clip.label}
                 lines.append(line | {"probe": probe, "scores": [round(value, 6) for value in row.tolist()]})
     write_jsonl(folder.predictions, lines)
+
+
+def neighbours(
+    recognizer: Recognizer, actions: Actions, config: RecognitionConfig, device: str
+) -> Callable[[SkeletonBatch], torch.Tensor]:
+    """Class scores [B, classes] by a vote of the nearest training clips, nearer ones counting more (Wu et al. 2018): the
+    logarithm of each class's share, so that a softmax gives the shares."""
+
+    def place(batch: SkeletonBatch) -> torch.Tensor:
+        return functional.normalize(recognizer.features(batch), dim=1)
+
+    with torch.inference_mode():
+        found = [(place(batch.to(device)), labels) for batch, labels in loader_of(actions.train, config, actions.layout)]
+    known, labels = (torch.cat(part) for part in zip(*found, strict=True))
+    told = functional.one_hot(labels, len(actions.classes)).to(known)
+
+    def scores(batch: SkeletonBatch) -> torch.Tensor:
+        likeness, nearest = (place(batch) @ known.T).topk(min(config.test.neighbours, len(known)))
+        votes = ((likeness - 1) / VOTE).exp()[..., None] * told[nearest]
+        return (votes.sum(1) / votes.sum((1, 2))[:, None]).clamp(min=1e-9).log()
+
+    return scores
 
 
 def together(members: list[Path]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ the contradictions between keys, each naming both.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hybrid.config import field
 from hybrid.errors import ConfigError
@@ -75,7 +76,7 @@ class EncoderConfig:
         choices=["joint", "bone", "motion", "bone_motion", "trajectory", "position", "own"],
     )
     freeze: bool = field("leave the network as it is (the event head goes on learning)", False)
-    graph: str = field("how the graph is computed", "dense", choices=["dense", "pyg"])
+    options: dict[str, Any] = field("further arguments of its constructor, such as {graph: pyg}", {})
 
 
 @dataclass

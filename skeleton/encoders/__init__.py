@@ -4,6 +4,7 @@ The name of an encoder is that of its file, which calls the network ENCODER: add
 """
 
 from importlib import import_module
+from inspect import signature
 from pkgutil import iter_modules
 
 from skeleton.encoders.base import Encoder, JointFeatures
@@ -30,4 +31,8 @@ def build_encoder(
     if name not in ENCODERS:
         raise SkeletonError(f"unknown encoder {name!r}; choose one of {', '.join(ENCODERS)}")
     network = import_module(f"skeleton.encoders.{name}").ENCODER
+    known = list(signature(network).parameters)
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise SkeletonError(f"expected options of the encoder {name} among {', '.join(known)}, found {unknown[0]!r}; drop it")
     return network(layout=layout, width=width, depth=depth, stride=stride, streams=tuple(streams), **options)

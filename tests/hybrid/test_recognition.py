@@ -138,6 +138,20 @@ def test_a_probe_trains_the_last_layer_alone(actions, run, tmp_path):
         recognition.train(config(actions, tmp_path, "encoder=cnn1d", f"train.start={start}"))
 
 
+def test_neighbours_vote(actions, run, tmp_path):
+    start = RunFolder(run / "joint").checkpoint("last")
+    vote = config(actions, tmp_path, f"train.start={start}", "train.epochs=1", "test.neighbours=5", "data.val_share=0")
+    report = results(vote)
+    assert report["micro_accuracy"] >= 0.8
+    lines = read_jsonl(RunFolder(tmp_path / "run").predictions)
+    assert all(sum(line["scores"]) == pytest.approx(1, abs=1e-5) for line in lines)
+    one = results(config(actions, tmp_path, f"train.start={start}", "test.neighbours=1"))
+    assert {tuple(sorted(line["scores"])) for line in read_jsonl(RunFolder(tmp_path / "run").predictions)} == {(0.0, 1.0)}
+    assert one["n"] == 15
+    with pytest.raises(ConfigError, match="expected train.start with test.neighbours=5, found none"):
+        config(actions, tmp_path, "test.neighbours=5")
+
+
 def test_wrong_uses_are_said(actions, run):
     with pytest.raises(DataError, match="expected probes among jitter, .*, found blur"):
         results(config(actions, run, "name=joint", "test.probes={blur: 0.3}"))

@@ -178,3 +178,9 @@ def test_times_are_the_mean_of_the_real_rows():
 def test_unknown_name():
     with pytest.raises(SkeletonError, match=f"unknown encoder 'gcn'; choose one of {', '.join(ENCODERS)}"):
         build_encoder("gcn")
+
+
+@every_encoder
+def test_an_unknown_option_is_named(name):
+    with pytest.raises(SkeletonError, match=f"expected options of the encoder {name} among layout, .*, found 'grap'; drop it"):
+        build(name, grap="pyg")
