@@ -66,7 +66,6 @@ class PretrainingModule(LightningModule):
         batch, targets, texts = item
         random = torch.Generator().manual_seed(seed_of(self.config.seed, self.current_epoch, index))
         batch = augment(batch, self.config.augment, random)
-        # what draws on the CPU comes before the batch moves; objectives that draw themselves move what they drew
         batch, total = batch.to(self.device), torch.zeros((), device=self.device)
         clean = cache(lambda: self.encoder(batch))
         for name, weight in self.config.objectives.items():

@@ -1,6 +1,6 @@
 """Changes of skeleton batches: such as keep the action (augmentation), and such as estimators make (corruption).
 
-Each takes a SkeletonBatch and a torch.Generator and returns a new batch; what is drawn is drawn for each sample on its
+Each takes a SkeletonBatch on any device and a torch.Generator of the CPU and returns a new batch; what is drawn is drawn for each sample on its
 own, and nothing depends on the padding. Turning needs metres (C=3, y up); mirroring is x -> -x with left and right
 exchanged (DESIGN's mirror).
 """
@@ -21,26 +21,26 @@ def turn(batch: SkeletonBatch, degrees: float, tilt: float, random: Generator) -
     if batch.keypoints.shape[-1] != 3:
         raise SkeletonError("expected metres (C=3) to turn people about the vertical, found pixels: set augment.turn=0")
     limits = torch.tensor([tilt, degrees, tilt]) * pi / 180
-    angles = _drawn(batch, 3, random) * limits
+    angles = (2 * torch.rand(len(batch.aspect), 3, generator=random) - 1) * limits
     matrix = torch.eye(3).expand(len(angles), 3, 3)
     for axis, (one, other) in ((1, (2, 0)), (0, (1, 2)), (2, (0, 1))):
         step = torch.eye(3).repeat(len(angles), 1, 1)
         cosine, sine = angles[:, axis].cos(), angles[:, axis].sin()
         step[:, one, one], step[:, other, other], step[:, one, other], step[:, other, one] = cosine, cosine, -sine, sine
         matrix = step @ matrix
-    return replace(batch, keypoints=torch.einsum("bij,bmtvj->bmtvi", matrix, batch.keypoints))
+    return replace(batch, keypoints=torch.einsum("bij,bmtvj->bmtvi", matrix.to(batch.keypoints.device), batch.keypoints))
 
 
 def scale(batch: SkeletonBatch, most: float, random: Generator) -> SkeletonBatch:
     """Each axis longer or shorter by up to the share `most`: bodies of other proportions."""
-    factors = 1 + most * _drawn(batch, batch.keypoints.shape[-1], random)
+    factors = 1 + most * (2 * _rand((len(batch.aspect), batch.keypoints.shape[-1]), batch, random) - 1)
     return replace(batch, keypoints=batch.keypoints * factors[:, None, None, None])
 
 
 def mirror(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
     """Left and right exchanged in a `share` of the samples. Wrong where the label tells sides apart."""
-    order = torch.as_tensor(get_layout(batch.layout).mirror.copy())
-    chosen = torch.rand(len(batch.aspect), generator=random) < share
+    order = torch.as_tensor(get_layout(batch.layout).mirror.copy(), device=batch.visible.device)
+    chosen = _rand((len(batch.aspect),), batch, random) < share
     flipped = batch.keypoints[..., order, :].clone()
     edge = batch.aspect[:, None, None, None] if flipped.shape[-1] == 2 else 0.0
     flipped[..., 0] = (edge - flipped[..., 0]) * batch.visible[..., order]
@@ -58,25 +58,25 @@ def mirror(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBat
 
 def jitter(batch: SkeletonBatch, deviation: float, random: Generator) -> SkeletonBatch:
     """Normal noise on each coordinate, in the unit of the keypoints."""
-    noise = deviation * torch.randn(batch.keypoints.shape, generator=random)
+    noise = deviation * torch.randn(batch.keypoints.shape, generator=random).to(batch.keypoints.device)
     return replace(batch, keypoints=batch.keypoints + noise * batch.visible[..., None])
 
 
 def miss_joints(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
     """Each joint of each row is missed with probability `share`."""
-    return _only(batch, torch.rand(batch.visible.shape, generator=random) >= share)
+    return _only(batch, _rand(batch.visible.shape, batch, random) >= share)
 
 
 def drop_frames(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
     """Each row is lost as a whole with probability `share`: a row in which nothing is visible, time goes on."""
-    rows = torch.rand(batch.frames.shape, generator=random) >= share
+    rows = _rand(batch.frames.shape, batch, random) >= share
     return _only(batch, rows[:, None, :, None].expand_as(batch.visible))
 
 
 def swap_sides(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
     """Left and right are taken for each other in rows, with probability `share`; nothing moves."""
-    order = torch.as_tensor(get_layout(batch.layout).mirror.copy())
-    rows = (torch.rand(batch.frames.shape, generator=random) < share)[:, None, :, None]
+    order = torch.as_tensor(get_layout(batch.layout).mirror.copy(), device=batch.visible.device)
+    rows = (_rand(batch.frames.shape, batch, random) < share)[:, None, :, None]
     return replace(
         batch,
         keypoints=torch.where(rows[..., None], batch.keypoints[..., order, :], batch.keypoints),
@@ -98,6 +98,6 @@ def _only(batch: SkeletonBatch, kept: Tensor) -> SkeletonBatch:
     )
 
 
-def _drawn(batch: SkeletonBatch, count: int, random: Generator) -> Tensor:
-    """[B, count] uniform in -1 .. 1."""
-    return 2 * torch.rand(len(batch.aspect), count, generator=random) - 1
+def _rand(shape: tuple[int, ...], batch: SkeletonBatch, random: Generator) -> Tensor:
+    """Uniform in 0 .. 1, drawn on the CPU, on the batch's device."""
+    return torch.rand(shape, generator=random).to(batch.keypoints.device)
