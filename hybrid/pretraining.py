@@ -64,7 +64,7 @@ class PretrainingModule(LightningModule):
 
     def training_step(self, item: tuple[SkeletonBatch, Tensor, Tensor], index: int) -> Tensor:
         batch, targets, texts = item
-        random = torch.Generator().manual_seed(seed_of(self.config.seed, self.current_epoch, index))
+        random = torch.Generator().manual_seed(seed_of(self.config.seed, self.current_epoch, index, self.global_rank))
         batch = augment(batch, self.config.augment, random)
         batch, total = batch.to(self.device), torch.zeros((), device=self.device)
         clean = cache(lambda: self.encoder(batch))

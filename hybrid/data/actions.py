@@ -165,13 +165,14 @@ class ActionRows(Dataset):
 
 
 class Shuffled(Sampler):
-    """Another order each epoch, by seed and epoch alone: nothing that is drawn depends on interruptions."""
+    """Another order each epoch, by seed and epoch alone: nothing that is drawn depends on interruptions. Each of several
+    processes takes its share of the order."""
 
     def __init__(self, rows: ActionRows):
         self.rows = rows
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.rows) // _ranks()[1]
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls it before each epoch."""
@@ -179,7 +180,16 @@ class Shuffled(Sampler):
 
     def __iter__(self) -> Iterator[int]:
         random = torch.Generator().manual_seed(seed_of(self.rows.seed, self.rows.epoch))
-        return iter(torch.randperm(len(self.rows), generator=random).tolist())
+        rank, ranks = _ranks()
+        order = torch.randperm(len(self.rows), generator=random).tolist()
+        return iter(order[rank : len(self) * ranks : ranks])
+
+
+def _ranks() -> tuple[int, int]:
+    """This process's number among those that train together, and how many there are."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def collate_rows(items: list[tuple], layout: str) -> tuple[SkeletonBatch, torch.Tensor]:

@@ -84,7 +84,7 @@ class RecognitionModule(LightningModule):
 
     def training_step(self, pair: tuple[SkeletonBatch, Tensor], index: int) -> Tensor:
         batch, labels = pair
-        random = torch.Generator().manual_seed(seed_of(self.config.seed, self.current_epoch, index))
+        random = torch.Generator().manual_seed(seed_of(self.config.seed, self.current_epoch, index, self.global_rank))
         scores = self.recognizer(augment(batch, self.config.augment, random).to(self.device))
         loss = functional.cross_entropy(scores, labels.to(self.device), label_smoothing=self.config.train.label_smoothing)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from hybrid.config_recognition import ActionsConfig
-from hybrid.data.actions import ActionRows, collate_rows, load_actions, seed_of
+from hybrid.data import actions
+from hybrid.data.actions import ActionRows, Shuffled, collate_rows, load_actions, seed_of
 from hybrid.errors import DataError
 from skeleton.errors import FormatError
 from skeleton.formats import write_pyskl
@@ -155,3 +156,20 @@ def test_what_a_file_lacks_is_said(tmp_path):
 
 def test_seeds_differ():
     assert len({seed_of(a, b, c) for a in range(3) for b in range(3) for c in range(3)}) == 27
+
+
+def test_processes_share_an_epoch_without_meeting(tmp_path, monkeypatch):
+    write(tmp_path / "set.npz")
+    rows = ActionRows(load_actions(config(tmp_path / "set.npz", val_share=0.0), seed=0).train[:31], 4, 1)
+    sampler = Shuffled(rows)
+    assert sorted(sampler) == list(range(31)) and len(sampler) == 31
+    first = list(sampler)
+    assert first == list(sampler)
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    shares = []
+    for rank in range(3):
+        monkeypatch.setattr(actions, "_ranks", lambda rank=rank: (rank, 3))
+        shares.append(list(sampler))
+        assert len(sampler) == len(shares[-1]) == 10
+    assert len({place for share in shares for place in share}) == 30
