@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import SGD, AdamW, Muon, Optimizer
 
 BETAS = (0.9, 0.98)
 
@@ -66,9 +66,9 @@ def inner_matrices(module: nn.Module) -> set[int]:
 
 
 def make_optimizer(
-    name: str, module: nn.Module, weight_decay: float, lr: float, muon_lr: float, rates: Callable[[str], float] = lambda _: 1.0
+    name: str, module: nn.Module, weight_decay: float, lr: float, muon_lr: float = 0.0, rates: Callable[[str], float] = lambda _: 1.0
 ) -> Optimizer:
-    """`adamw` or `muon` over the parameters of `module` that train. `rates` multiplies the learning rate of a parameter
+    """`adamw`, `muon` or `sgd` (Nesterov's momentum of 0.9) over the parameters of `module` that train. `rates` multiplies the learning rate of a parameter
     by its name; norms, biases and embeddings are not decayed."""
     matrices = inner_matrices(module) if name == "muon" else set()
     groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
@@ -85,22 +85,20 @@ def make_optimizer(
             if inner == muon
         ]
 
+    if name == "sgd":
+        return SGD(made(False), momentum=0.9, nesterov=True)
     return MuonWithAdamW(made(True), made(False)) if name == "muon" else AdamW(made(False), betas=BETAS)
 
 
-def warm_cosine(module: nn.Module, name: str, lr: float, weight_decay: float, warmup: float, steps: int) -> dict[str, Any]:
-    """`sgd` (Nesterov's momentum of 0.9) or `adamw`, with a cosine to 0 after a linear warm-up over a share of the steps,
-    as Lightning wants them; norms and biases are not decayed."""
-    decayed = [p for p in module.parameters() if p.requires_grad and p.dim() > 1]
-    rest = [p for p in module.parameters() if p.requires_grad and p.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True) if name == "sgd" else AdamW(groups, lr=lr)
-    rising = max(1, round(warmup * steps))
+def warm_cosine(step: int, warmup: int, steps: int, least: float = 0.0) -> float:
+    """Share of the peak learning rate at a step: a line over `warmup` steps, then a cosine down to `least`."""
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return least + (1 - least) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
-    def rate(step: int) -> float:
-        if step < rising:
-            return (step + 1) / rising
-        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+def scheduled(optimizer: Optimizer, share: Callable[[int], float]) -> dict[str, Any]:
+    """An optimizer and its learning rate by step, as Lightning wants them."""
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -16,7 +16,7 @@ from hybrid.data.event_targets import columns
 from hybrid.data.windows import WindowRows, collate_windows, find_events, load_windows, read_texts
 from hybrid.joints import RARE
 from hybrid.modules.recognition import augment, make_encoder
-from hybrid.optim import warm_cosine
+from hybrid.optim import make_optimizer, scheduled, warm_cosine
 from hybrid.recognition import make_trainer
 from hybrid.run_folder import RunFolder, commit
 from hybrid.training import resume_from
@@ -85,8 +85,9 @@ class PretrainingModule(LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW with a cosine after a linear warm-up; norms and biases are not decayed."""
-        train = self.config.train
-        return warm_cosine(self, "adamw", train.lr, train.weight_decay, train.warmup, self.trainer.estimated_stepping_batches)
+        train, steps = self.config.train, self.trainer.estimated_stepping_batches
+        optimizer = make_optimizer("adamw", self, train.weight_decay, train.lr)
+        return scheduled(optimizer, lambda step: warm_cosine(step, max(1, round(train.warmup * steps)), steps))
 
 
 def train(config: PretrainingConfig) -> RunFolder:

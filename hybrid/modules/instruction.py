@@ -5,7 +5,6 @@ that it does not depend on how a batch is spread. Checkpoints hold tensors and p
 trains, the joint branch's buffers and the random state, and not the frozen MLLM.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from hybrid.data.clips import EvalBatch
 from hybrid.data.collation import Batch
 from hybrid.errors import CheckpointError
 from hybrid.model import PoseGroundedMLLM
-from hybrid.optim import make_optimizer
+from hybrid.optim import make_optimizer, scheduled, warm_cosine
 from hybrid.schema import OptimConfig
 
 
@@ -80,15 +79,11 @@ class InstructionModule(LightningModule):
             optim.muon_lr,
             lambda name: slower if name.startswith("joints.encoder.") else 1.0,
         )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return scheduled(optimizer, self.schedule)
 
     def schedule(self, step: int) -> float:
         """Share of the peak learning rate at a step; ends at a twentieth."""
-        if step < self.optim.warmup:
-            return (step + 1) / self.optim.warmup
-        done = (step - self.optim.warmup) / max(1, self.optim.steps - self.optim.warmup)
-        return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return warm_cosine(step, self.optim.warmup, self.optim.steps, least=0.05)
 
     def saved_names(self) -> set[str]:
         """Keys of the state that a checkpoint holds."""

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from hybrid.config_recognition import AugmentConfig, RecognitionConfig
 from hybrid.data.actions import seed_of
-from hybrid.optim import warm_cosine
+from hybrid.optim import make_optimizer, scheduled, warm_cosine
 from skeleton import augmentation
 from skeleton.encoders import Encoder, build_encoder
 from skeleton.transforms import SkeletonBatch
@@ -102,4 +102,5 @@ class RecognitionModule(LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         train, steps = self.config.train, self.trainer.estimated_stepping_batches
-        return warm_cosine(self.recognizer, train.optimizer, train.lr, train.weight_decay, train.warmup, steps)
+        optimizer = make_optimizer(train.optimizer, self.recognizer, train.weight_decay, train.lr)
+        return scheduled(optimizer, lambda step: warm_cosine(step, max(1, round(train.warmup * steps)), steps))

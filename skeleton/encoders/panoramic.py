@@ -26,7 +26,7 @@ from torch_geometric.nn import MessagePassing
 
 from skeleton.encoders.base import Encoder, pool_any
 from skeleton.encoders.layers import early_stages
-from skeleton.encoders.prenorm import DILATIONS, TemporalConv
+from skeleton.encoders.prenorm import DILATIONS, Block, normalise
 from skeleton.errors import SkeletonError
 from skeleton.graph import adjacency
 from skeleton.ragged import EDGE_TYPES, JOINTS, OBJECT, panoramic_edges, person_nodes
@@ -79,33 +79,10 @@ class GraphConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(types, width, width) * (width * types) ** -0.5)
         self.bias = nn.Parameter(torch.zeros(width))
 
-    def forward(self, means: Tensor) -> Tensor:
-        """[K, N, T, D] -> [N, T, D]."""
-        return torch.bmm(means.flatten(1, 2), self.weight).sum(0).view_as(means[0]) + self.bias
-
-
-class Block(nn.Module):
-    """Graph step and time step, each normalised before (zero stays zero) and added to what was there."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int, types: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.graph, self.time = GraphConv(inputs, types), TemporalConv(inputs, outputs, stride)
-        self.widen = nn.Linear(inputs, outputs, bias=False) if inputs != outputs else nn.Identity()
-
-    def forward(self, hidden: Tensor, mask: Tensor, pooled: Tensor, mean: Mean) -> Tensor:
-        """[N, T, D] with mask [N, T, 1] -> [N, T / stride, D'] with mask `pooled`."""
-        hidden = hidden + self.graph(mean(_normalise(hidden), mask)) * mask
-        update = self.time(_normalise(hidden)[:, :, None])[:, :, 0]
-        if self.stride > 1:
-            bins = "n (t row) d -> n t row d"
-            counts = rearrange(mask, bins, row=self.stride).sum(2).clamp(min=1)
-            hidden = rearrange(hidden, bins, row=self.stride).sum(2) / counts
-        return (self.widen(hidden) + update) * pooled
-
-
-def _normalise(hidden: Tensor) -> Tensor:
-    return functional.layer_norm(hidden, hidden.shape[-1:])
+    def forward(self, hidden: Tensor, mask: Tensor, mean: Mean) -> Tensor:
+        """[N, T, 1, D] with mask [N, T, 1] -> [N, T, 1, D]; mean gives [K, N, T, D]."""
+        means = mean(hidden[:, :, 0], mask)
+        return torch.bmm(means.flatten(1, 2), self.weight).sum(0).view_as(hidden) + self.bias
 
 
 class Panoramic(Encoder):
@@ -133,7 +110,7 @@ class Panoramic(Encoder):
         self.patch, narrow = min(stride, 2), width // 2
         self.stem = nn.Linear(self.patch * self.channels, narrow)
         self.joints = nn.Parameter(torch.randn(len(JOINTS), narrow) * 0.1)
-        self.blocks = nn.ModuleList(Block(*size, self.types) for size in sizes)
+        self.blocks = nn.ModuleList(Block(*size, GraphConv(size[0], self.types)) for size in sizes)
 
     def encode(self, inputs: Tensor, visible: Tensor | None) -> Tensor:
         """[P, T, V, C'] and [P, T, V] or None -> [P, T', V, D]; each person is alone in a sample."""
@@ -178,12 +155,12 @@ class Panoramic(Encoder):
         hidden = self.stem(patches) + self.joints[joint][:, None]
         seen = pool_any(seen, self.patch, dim=1)
         mask = seen[..., None].to(hidden.dtype)
-        hidden = hidden * mask
+        hidden = (hidden * mask)[:, :, None]  # a block has a third dimension between rows and channels
         for block in self.blocks:
             seen = pool_any(seen, block.stride, dim=1)
             pooled = seen[..., None].to(hidden.dtype)
-            hidden, mask = block(hidden, mask, pooled, mean), pooled
-        return _normalise(hidden)
+            hidden, mask = block(hidden, mask[:, :, None], pooled[:, :, None], mask, mean), pooled
+        return normalise(hidden)[:, :, 0]
 
 
 ENCODER = Panoramic

@@ -21,6 +21,8 @@ everything else. `graph="pyg"` computes the mixing by torch_geometric message pa
 weights, on the complete graph that a learned adjacency is; the test holds both equal.
 """
 
+from typing import Any
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -114,16 +116,15 @@ class Block(nn.Module):
     enough to keep it from being read.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, stack: Tensor, graph: str) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, graph: nn.Module) -> None:
         super().__init__()
-        self.stride = stride
-        self.graph, self.time = GraphConv(inputs, stack, graph), TemporalConv(inputs, outputs, stride)
+        self.stride, self.graph, self.time = stride, graph, TemporalConv(inputs, outputs, stride)
         self.widen = nn.Linear(inputs, outputs, bias=False) if inputs != outputs else nn.Identity()
 
-    def forward(self, hidden: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
-        """[V, T, P, D] with mask [V, T, P, 1] -> [V, T / stride, P, D'] with mask `pooled`."""
-        hidden = hidden + self.graph(_normalise(hidden)) * mask
-        update = self.time(_normalise(hidden))
+    def forward(self, hidden: Tensor, mask: Tensor, pooled: Tensor, *context: Any) -> Tensor:
+        """[V, T, P, D] with mask [V, T, P, 1] -> [V, T / stride, P, D'] with mask `pooled`; context is the graph step's."""
+        hidden = hidden + self.graph(normalise(hidden), *context) * mask
+        update = self.time(normalise(hidden))
         if self.stride > 1:
             pair = "v (t pair) p d -> v t pair p d"
             counts = rearrange(mask, pair, pair=self.stride).sum(2).clamp(min=1)
@@ -131,7 +132,7 @@ class Block(nn.Module):
         return (self.widen(hidden) + update) * pooled
 
 
-def _normalise(hidden: Tensor) -> Tensor:
+def normalise(hidden: Tensor) -> Tensor:
     """Layer norm without scale and bias (the projection after it has both): zero stays zero."""
     return functional.layer_norm(hidden, hidden.shape[-1:])
 
@@ -158,7 +159,7 @@ class PreNorm(Encoder):
         self.patch, narrow = min(stride, 2), width // 2
         self.stem = nn.Linear(self.patch * self.channels, narrow)
         self.joints = nn.Parameter(torch.randn(stack.shape[-1], 1, 1, narrow) * 0.1)
-        self.blocks = nn.ModuleList(Block(*size, stack, graph) for size in sizes)
+        self.blocks = nn.ModuleList(Block(*size, GraphConv(size[0], stack, graph)) for size in sizes)
 
     def encode(self, inputs: Tensor, visible: Tensor | None) -> Tensor:
         """[P, T, V, C'] and [P, T, V] or None -> [P, T', V, D]."""
@@ -174,7 +175,7 @@ class PreNorm(Encoder):
             seen = pool_any(seen, block.stride, dim=1)
             pooled = seen[..., None].to(hidden.dtype)
             hidden, mask = block(hidden, mask, pooled), pooled
-        return rearrange(_normalise(hidden), "v t p d -> p t v d")
+        return rearrange(normalise(hidden), "v t p d -> p t v d")
 
 
 ENCODER = PreNorm

@@ -12,6 +12,7 @@ from hybrid.data.event_targets import columns
 from hybrid.data.windows import WindowRows, find_events, load_windows, windows_of
 from hybrid.errors import ConfigError, DataError
 from hybrid.kinds import kind_of
+from hybrid.run_folder import RunFolder
 from skeleton.layouts import LIMBS
 from tests.skeleton.figures import figure, record
 
@@ -119,6 +120,8 @@ def test_going_on_equals_an_uninterrupted_run(records, tmp_path):
         patch.setattr(pretraining.PretrainingModule, "training_step", interrupted)
         with pytest.raises(BaseException):  # noqa: B017
             pretraining.train(config(records, tmp_path / "cut", *settings, "train.epochs=4"))
+    left = torch.load(RunFolder(tmp_path / "cut" / "pre").checkpoint("last"), weights_only=True)
+    assert left["epoch"] == 1
     cut = pretraining.train(config(records, tmp_path / "cut", *settings, "train.epochs=4", "train.resume=auto"))
     one, two = (torch.load(folder.checkpoint("last"), weights_only=True)["state_dict"] for folder in (whole, cut))
     for key, value in one.items():

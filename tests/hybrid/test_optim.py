@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon
 
-from hybrid.optim import MuonWithAdamW, make_optimizer
+from hybrid.optim import MuonWithAdamW, make_optimizer, warm_cosine
 
 
 class Net(nn.Module):
@@ -99,3 +99,22 @@ def test_going_on_from_a_stored_state_gives_the_same_weights(tmp_path):
         step(other, again, number)
     for name, weight in one.state_dict().items():
         torch.testing.assert_close(other.state_dict()[name], weight, rtol=0, atol=0)
+
+
+def test_sgd_decays_matrices_alone():
+    net = Net()
+    optimizer = make_optimizer("sgd", net, 0.1, 1e-2)
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert all((group["lr"], group["momentum"], group["nesterov"]) == (1e-2, 0.9, True) for group in optimizer.param_groups)
+    decayed = {id(p) for group in optimizer.param_groups if group["weight_decay"] == 0.1 for p in group["params"]}
+    assert {name for name, p in net.named_parameters() if id(p) in decayed} == {"layers.0.0.weight", "layers.1.0.weight", "head.weight"}
+    losses = [step(net, optimizer, seed) for seed in range(40)]
+    assert losses[-1] < losses[0]
+
+
+def test_the_learning_rate_rises_and_falls():
+    shares = [warm_cosine(step, 4, 12) for step in range(13)]
+    assert shares[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert shares[4] == 1.0 and shares[8] == pytest.approx(0.5) and shares[12] == pytest.approx(0.0)
+    assert warm_cosine(20, 4, 12, least=0.05) == pytest.approx(0.05)
+    assert warm_cosine(0, 0, 12) == 1.0

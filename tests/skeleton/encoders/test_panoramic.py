@@ -10,7 +10,8 @@ from torch_geometric.data import Batch
 
 from skeleton.encoders import build_encoder
 from skeleton.encoders.base import pool_any
-from skeleton.encoders.panoramic import Block, GraphConv, SparseMean, dense_mean
+from skeleton.encoders.panoramic import GraphConv, SparseMean, dense_mean
+from skeleton.encoders.prenorm import Block
 from skeleton.errors import SkeletonError
 from skeleton.graph import adjacency
 from skeleton.layouts import get_layout
@@ -92,14 +93,15 @@ def test_features_are_normal_where_a_row_of_the_bin_is_visible():
 
 
 def test_halving_time_averages_the_visible_rows():
-    block, hidden = Block(8, 8, 2, 4), torch.randn(3, 4, 8)
+    block, hidden = Block(8, 8, 2, GraphConv(8, 4)), torch.randn(3, 4, 8)
     for weight in (block.graph.weight, block.time.expand.weight, block.time.expand.bias):
         torch.nn.init.zeros_(weight)
     mask = torch.tensor([[1, 1, 1, 0], [0, 1, 0, 0], [1, 1, 0, 0]])[..., None].float()
     hidden, pooled = hidden * mask, torch.tensor([[1, 1], [1, 0], [1, 0]])[..., None].float()
     first, zero = hidden[:, :2].mean(1), torch.zeros(8)
     expected = [torch.stack(rows) for rows in ((first[0], hidden[0, 2]), (hidden[1, 1], zero), (first[2], zero))]
-    close(block(hidden, mask, pooled, lambda hidden, mask: hidden.expand(4, -1, -1, -1)), torch.stack(expected))
+    found = block(hidden[:, :, None], mask[:, :, None], pooled[:, :, None], mask, lambda hidden, mask: hidden.expand(4, -1, -1, -1))
+    close(found[:, :, 0], torch.stack(expected))
 
 
 def test_a_joint_is_known_by_its_name_in_every_layout():
@@ -144,9 +146,10 @@ def test_a_graph_convolution_is_the_loop_over_edges():
     conv = GraphConv(6, 5)
     torch.nn.init.normal_(conv.bias)
     mask = data.visible[..., None].float()
-    sparse = conv(SparseMean()(hidden, mask, data.edge_index, data.edge_type, 5))
+    sums = partial(SparseMean(), edge_index=data.edge_index, edge_type=data.edge_type, types=5)
     within = (adjacency("coco17") > 0).float()
-    dense = conv(dense_mean(hidden, mask, torch.tensor([0, 0, 0, 1]), within, 5))
+    means = partial(dense_mean, sample=torch.tensor([0, 0, 0, 1]), skeleton=within, types=5)
+    sparse, dense = (conv(hidden[:, :, None], mask, mean)[:, :, 0] for mean in (sums, means))
     edges = list(zip(*data.edge_index.tolist(), data.edge_type.tolist(), strict=True))
     slow = conv.bias.detach().expand(sparse.shape).clone()
     for node in range(len(hidden)):
