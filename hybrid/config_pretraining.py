@@ -20,6 +20,7 @@ class RecordsConfig:
     seconds: float = field("records are cut into windows of this length", 4.0)
     rows: int = field("rows of a window that the network sees, evenly spaced over it", 64)
     max_persons: int = field("persons of a window, the best visible first", 2)
+    face: bool = field("turn windows so that the person begins facing along z: alike from every side (metres)", False)
     texts: str | None = field("embeddings for the objective alignment: .npz with name [n] and embedding [n, 7, E], NaN for none", None)
 
 

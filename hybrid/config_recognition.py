@@ -34,6 +34,7 @@ class ActionsConfig:
     label_share: float = field("share of the training clips of each class that is used", 1.0)
     rows: int = field("rows of a clip that the network sees, evenly spaced over it", 64)
     max_persons: int = field("persons of a clip, the best visible first", 2)
+    face: bool = field("turn clips so that the person begins facing along z: alike from every side (metres)", False)
 
 
 @dataclass

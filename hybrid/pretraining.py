@@ -23,7 +23,7 @@ from hybrid.training import resume_from
 from skeleton.encoders import Encoder, JointFeatures
 from skeleton.layouts import LIMBS, get_layout
 from skeleton.pretraining import build_objective
-from skeleton.transforms import SkeletonBatch
+from skeleton.transforms import SkeletonBatch, face
 
 EVENTS = "events"
 
@@ -65,7 +65,7 @@ class PretrainingModule(LightningModule):
     def training_step(self, item: tuple[SkeletonBatch, Tensor, Tensor], index: int) -> Tensor:
         batch, targets, texts = item
         random = torch.Generator().manual_seed(seed_of(self.config.seed, self.current_epoch, index, self.global_rank))
-        batch = augment(batch, self.config.augment, random)
+        batch = augment(face(batch) if self.config.data.face else batch, self.config.augment, random)
         batch, total = batch.to(self.device), torch.zeros((), device=self.device)
         clean = cache(lambda: self.encoder(batch))
         for name, weight in self.config.objectives.items():

@@ -137,7 +137,7 @@ def answer(config: RecognitionConfig, folder: RunFolder) -> None:
     recognizer = module.recognizer.to(device).eval()
     scores_of = recognizer.forward
     if config.test.neighbours:
-        scores_of = neighbours(recognizer, actions, config, device)
+        scores_of = neighbours(module, actions, config, device)
     lines = []
     for probe in [None, *config.test.probes]:
         random = torch.Generator().manual_seed(config.seed)
@@ -146,7 +146,7 @@ def answer(config: RecognitionConfig, folder: RunFolder) -> None:
             if probe:
                 batch = CORRUPTIONS[probe](batch, config.test.probes[probe], random)
             with torch.inference_mode():
-                scores = scores_of(batch.to(device)).softmax(1).cpu()
+                scores = scores_of(module.ready(batch).to(device)).softmax(1).cpu()
             for row in scores:
                 clip = next(place)
                 line = {"id": clip.name, "prediction": int(row.argmax()), "answer": clip.label}
@@ -155,16 +155,17 @@ def answer(config: RecognitionConfig, folder: RunFolder) -> None:
 
 
 def neighbours(
-    recognizer: Recognizer, actions: Actions, config: RecognitionConfig, device: str
+    module: RecognitionModule, actions: Actions, config: RecognitionConfig, device: str
 ) -> Callable[[SkeletonBatch], torch.Tensor]:
     """Class scores [B, classes] by a vote of the nearest training clips, nearer ones counting more (Wu et al. 2018): the
     logarithm of each class's share, so that a softmax gives the shares."""
 
     def place(batch: SkeletonBatch) -> torch.Tensor:
-        return functional.normalize(recognizer.features(batch), dim=1)
+        return functional.normalize(module.recognizer.features(batch), dim=1)
 
     with torch.inference_mode():
-        found = [(place(batch.to(device)), labels) for batch, labels in loader_of(actions.train, config, actions.layout)]
+        loader = loader_of(actions.train, config, actions.layout)
+        found = [(place(module.ready(batch).to(device)), labels) for batch, labels in loader]
     known, labels = (torch.cat(part) for part in zip(*found, strict=True))
     told = functional.one_hot(labels, len(actions.classes)).to(known)
 

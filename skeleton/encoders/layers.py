@@ -6,10 +6,12 @@ graph or a temporal convolution.
 """
 
 import math
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -22,31 +24,65 @@ class MaskedBatchNorm(_BatchNorm):
     def _check_input_dim(self, input: Tensor) -> None:
         """Any number of dimensions will do."""
 
-    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
-        """mask: 0 or 1, broadcast against the input; None is one everywhere."""
-        if mask is None:
+    def forward(self, input: Tensor, mask: Tensor | None = None, constant: Tensor | None = None) -> Tensor:
+        """mask: 0 or 1, broadcast against the input; None is one everywhere. constant [C]: what the layer before adds to its
+        outputs and has left out of the input. Training takes it off again with the mean, so only the running mean sees it, and
+        its gradient is 0."""
+        if constant is not None and not self.training:
+            return self(input + constant, mask)
+        if mask is None and constant is None:
             return super().forward(input)
-        shape = [1, -1] + [1] * (input.dim() - 2)
-        mean, variance = self.running_mean, self.running_var
-        if self.training:
-            mean, variance = self._measure(input * mask, mask, shape)
-        scale = self.weight * (variance + self.eps).rsqrt()
-        shift = self.bias - mean * scale
-        return torch.addcmul(shift.view(shape), input, scale.view(shape)) * mask
+        bias = self.bias if constant is None else self.bias + 0 * constant
+        if mask is None:
+            self.num_batches_tracked += 1
+            # First, as the statistics belong to the backward pass afterwards: batch_norm makes it momentum * (mean + constant).
+            self.running_mean.add_(constant.detach(), alpha=self.momentum / (1 - self.momentum))
+            return functional.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, bias, True, self.momentum, self.eps
+            )
+        if not self.training:
+            shape = [1, -1] + [1] * (input.dim() - 2)
+            scale = self.weight * (self.running_var + self.eps).rsqrt()
+            return torch.addcmul((bias - self.running_mean * scale).view(shape), input, scale.view(shape)) * mask
+        output, mean, variance, count = Normalise.apply(input, mask.to(input), self.weight, bias, self.eps)
+        with torch.no_grad():  # the running statistics go on, unless nothing is visible
+            share = (self.momentum * (count > 0)).to(mean).expand_as(mean)
+            self.running_mean.lerp_(mean if constant is None else mean + constant, share)
+            self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), share)
+            self.num_batches_tracked += 1
+        return output
 
-    def _measure(self, input: Tensor, mask: Tensor, shape: list[int]) -> tuple[Tensor, Tensor]:
-        """Mean and variance [C] of the batch; the running ones go on, unless nothing is visible."""
-        others = [0, *range(2, input.dim())]
+
+class Normalise(Function):
+    """Batch norm in training over the visible entries, with a backward pass of few steps over memory.
+
+    input [P, C, ...], mask of 0 and 1 that broadcasts against it, weight and bias [C] -> the output, 0 where not visible; and
+    without gradient mean and (biased) variance [C] and the count of visible entries of a channel.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+        shape, others = [1, -1] + [1] * (input.dim() - 2), [0, *range(2, input.dim())]
         count = mask.sum(others)
         some = count.clamp(min=1)
-        mean = input.sum(others) / some
-        variance = ((input - mean.view(shape)) * mask).square().sum(others) / some
-        with torch.no_grad():
-            share = (self.momentum * (count > 0)).to(mean)
-            self.running_mean.lerp_(mean, share.expand_as(mean))
-            self.running_var.lerp_(variance * some / (some - 1).clamp(min=1), share.expand_as(mean))
-            self.num_batches_tracked += 1
-        return mean, variance
+        seen = input * mask
+        mean = seen.sum(others) / some
+        normed = seen.sub_(mean.view(shape)).mul_(mask)
+        variance = torch.linalg.vector_norm(normed, dim=others).square() / some
+        scale = (variance + eps).rsqrt()
+        normed.mul_(scale.view(shape))
+        ctx.save_for_backward(normed, mask, weight, scale, some)
+        ctx.mark_non_differentiable(mean, variance, count)
+        return torch.addcmul(bias.view(shape) * mask, normed, weight.view(shape)), mean, variance, count
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        normed, mask, weight, scale, some = ctx.saved_tensors
+        shape, others = [1, -1] + [1] * (given.dim() - 2), [0, *range(2, given.dim())]
+        given = given * mask
+        of_bias, of_weight = given.sum(others), (given * normed).sum(others)
+        each = given.addcmul(normed, -(of_weight / some).view(shape)).sub_((of_bias / some).view(shape)).mul_(mask)
+        return each.mul_((weight * scale).view(shape)), None, of_weight, of_bias, None
 
 
 class InputNorm(MaskedBatchNorm):

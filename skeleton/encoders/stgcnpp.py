@@ -2,9 +2,9 @@
 
 A block is graph convolution over learned adjacencies, then six branches in time (four dilated convolutions, a maximum
 and the row itself), both with residuals. What differs from mmaction2 is how it is computed, not what: hidden states are
-rows [V * T * P, C], so that projections are one matrix product (those of the six branches together), mixing joints is
-one product of [V, K * V] with everything else; in evaluation batch norms are folded into the products before them; what
-is new is added to and cut off in place.
+rows [T * P * V, C]; joints are mixed before they are projected, so that the projections of all partitions are one matrix
+product, as are those of the six branches; taps in time are whole blocks of rows. In evaluation batch norms are folded
+into the products before them; what is new is added to and cut off in place.
 `published` turns the weights of PYSKL and mmaction2 into those of this network.
 """
 
@@ -33,7 +33,7 @@ class Projection(nn.Module):
     def forward(self, input: Tensor, mask: Tensor | None) -> Tensor:
         """mask [R, 1] or None."""
         if self.training or mask is not None:
-            return self.bn(functional.linear(input, self.weight, self.bias), mask)
+            return self.bn(functional.linear(input, self.weight), mask, self.bias)
         scale, shift = fold(self.bn)
         return functional.linear(input, self.weight * scale[:, None], self.bias * scale + shift)
 
@@ -45,7 +45,7 @@ def fold(norm: MaskedBatchNorm) -> tuple[Tensor, Tensor]:
 
 
 class GraphConv(nn.Module):
-    """[V, T, P, C] -> [V, T, P, C']: a projection for each partition, mixed over joints by its adjacency; with a residual."""
+    """[T, P, V, C] -> [T, P, V, C']: joints mixed by the adjacency of each partition, then projected; with a residual."""
 
     def __init__(self, inputs: int, outputs: int, stack: Tensor):
         super().__init__()
@@ -57,7 +57,7 @@ class GraphConv(nn.Module):
         self.down = Projection(inputs, outputs) if inputs != outputs else None
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """mask [V, T, P, 1] or None."""
+        """mask [T, P, V, 1] or None."""
         rows, each = hidden.flatten(0, 2), None if mask is None else mask.flatten(0, 2)
         residual = rows if self.down is None else self.down(rows, each)
         weight, bias, folded = self.weight, self.bias, not self.training and mask is None
@@ -65,24 +65,23 @@ class GraphConv(nn.Module):
             scale, shift = fold(self.bn)
             weight, bias = weight * scale, bias * scale
         shape = (*hidden.shape[:3], bias.shape[1])
-        projected = torch.bmm(rows.expand(len(weight), -1, -1), weight)  # [K, V * T * P, C']
-        joints = rearrange(self.A, "k target source -> target (k source)")
-        mixed = (joints @ projected.view(joints.shape[1], len(rows) // len(hidden) * shape[3])).view(shape)
+        people = hidden.flatten(0, 1)  # [T * P, V, C]
+        joints = rearrange(self.A, "k target source -> (target k) source")
+        mixed = torch.bmm(joints.expand(len(people), -1, -1), people)  # [T * P, V * K, C]: K times C channels of each joint
+        projected = mixed.view(len(rows), weight.shape[0] * weight.shape[1]) @ weight.flatten(0, 1)
         # What the bias of the projections comes to at each joint: it is a message of the visible joints alone.
         if mask is None:
             constant = torch.einsum("kvu,kc->vc", self.A, bias)
-            mixed.add_((constant + shift if folded else constant)[:, None, None])
+            projected.view(shape).add_(constant + shift if folded else constant)
         else:
-            heard = torch.einsum("kvu,utp->vtpk", self.A, mask[..., 0])
-            mixed.add_(heard @ bias)
-        mixed = mixed.flatten(0, 2)
+            projected.addmm_(torch.einsum("kvu,tpu->tpvk", self.A, mask[..., 0]).flatten(0, 2), bias)
         if not folded:
-            mixed = self.bn(mixed, each)
-        return functional.relu_(mixed.add_(residual)).view(shape)
+            projected = self.bn(projected, each)
+        return functional.relu_(projected.add_(residual)).view(shape)
 
 
 class TemporalConv(nn.Module):
-    """[V, T, P, C] -> [V, T / stride, P, C]: six branches in time between two projections."""
+    """[T, P, V, C] -> [T / stride, P, V, C]: six branches in time between two projections."""
 
     def __init__(self, channels: int, stride: int):
         super().__init__()
@@ -100,16 +99,16 @@ class TemporalConv(nn.Module):
         self.expand = Projection(channels, channels)
 
     def forward(self, hidden: Tensor, mask: Tensor | None, pooled: Tensor | None) -> Tensor:
-        """mask [V, T, P, 1] of the input and `pooled` of the output, or None; rows beyond the ends count as zeros."""
-        length, reach, stride = hidden.shape[1], max(DILATIONS), self.stride
+        """mask [T, P, V, 1] of the input and `pooled` of the output, or None; rows beyond the ends count as zeros."""
+        length, reach, stride = len(hidden), max(DILATIONS), self.stride
         reduced = self.reduce(hidden.flatten(0, 2), None if mask is None else mask.flatten(0, 2))
         active = functional.relu_(reduced).unflatten(0, hidden.shape[:3])
-        active = functional.pad(active, (0, 0, 0, 0, reach, reach))
+        active = functional.pad(active, (0, 0, 0, 0, 0, 0, reach, reach))
 
         def rows(branch: Tensor, dilation: int) -> list[Tensor]:
             """The row before, the row itself and the row after, at a distance of `dilation`."""
             starts = (reach - dilation, reach, reach + dilation)
-            return [branch[:, start : start + length : stride] for start in starts]
+            return [branch[start : start + length : stride] for start in starts]
 
         *dilated, highest = active.split(self.sizes[:-1], dim=-1)
         outputs = [
@@ -118,10 +117,12 @@ class TemporalConv(nn.Module):
         ]
         before, same, after = rows(highest, 1)
         most = before + functional.relu(same - before)  # the maximum; its own gradient halves where two are equal
-        outputs += [most + functional.relu(after - most), self.point(hidden[:, ::stride])]
-        joined = torch.cat(outputs, dim=-1).add_(functional.pad(self.bias, (0, 2 * self.sizes[-1])))
+        outputs += [most + functional.relu(after - most), hidden[::stride] @ self.point.weight.T]
+        joined = torch.cat(outputs, dim=-1)
         shape, each = joined.shape, None if pooled is None else pooled.flatten(0, 2)
-        return self.expand(functional.relu_(self.bn(joined.flatten(0, 2), each)), each).view(shape)
+        bias = torch.cat((self.bias, self.bias.new_zeros(self.sizes[-1]), self.point.bias))
+        normed = self.bn(joined.flatten(0, 2), each, bias)
+        return self.expand(functional.relu_(normed), each).view(shape)
 
 
 class Block(nn.Module):
@@ -134,12 +135,12 @@ class Block(nn.Module):
         self.residual = Projection(inputs, outputs) if residual and not self.same else None
 
     def forward(self, hidden: Tensor, mask: Tensor | None, pooled: Tensor | None) -> Tensor:
-        """[V, T, P, C] with mask [V, T, P, 1] -> [V, T / stride, P, C'] with mask `pooled`."""
+        """[T, P, V, C] with mask [T, P, V, 1] -> [T / stride, P, V, C'] with mask `pooled`."""
         update = self.time(self.graph(hidden, mask), mask, pooled)
         if self.same:
             update.add_(hidden)
         elif self.residual is not None:
-            rows = hidden[:, :: self.stride].flatten(0, 2)
+            rows = hidden[:: self.stride].flatten(0, 2)
             update.add_(self.residual(rows, None if pooled is None else pooled.flatten(0, 2)).view(update.shape))
         return functional.relu_(update)
 
@@ -167,14 +168,14 @@ class STGCNPP(Encoder):
     def encode(self, inputs: Tensor, visible: Tensor | None) -> Tensor:
         """[P, T, V, C'] and [P, T, V] or None -> [P, T', V, D]."""
         mask = None if visible is None else visible[:, None].to(inputs.dtype)
-        hidden = rearrange(self.norm(inputs, mask), "p c t v -> v t p c").contiguous()
-        seen = None if visible is None else rearrange(visible, "p t v -> v t p 1")
+        hidden = rearrange(self.norm(inputs, mask), "p c t v -> t p v c").contiguous()
+        seen = None if visible is None else rearrange(visible, "p t v -> t p v 1")
         mask = None if seen is None else seen.to(inputs.dtype)
         for block in self.blocks:
-            seen = seen if seen is None else pool_any(seen, block.stride, dim=1)
+            seen = seen if seen is None else pool_any(seen, block.stride, dim=0)
             pooled = seen if seen is None else seen.to(inputs.dtype)
             hidden, mask = block(hidden, mask, pooled), pooled
-        return rearrange(hidden, "v t p d -> p t v d")
+        return rearrange(hidden, "t p v d -> p t v d")
 
 
 def published(state: dict[str, Tensor], prefix: str = "backbone.") -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import torch
 from skeleton.augmentation import CORRUPTIONS, drop_frames, jitter, mirror, miss_joints, scale, swap_sides, turn
 from skeleton.errors import SkeletonError
 from skeleton.layouts import get_layout
+from skeleton.transforms import face
 from tests.skeleton.encoders.batches import make
 
 
@@ -105,3 +106,37 @@ def test_nothing_is_spoilt_at_zero_and_the_batch_itself_never(name):
     torch.testing.assert_close(batch.keypoints, before)
     one, two = (CORRUPTIONS[name](replace(batch), 0.5, random(3)) for _ in range(2))
     torch.testing.assert_close(one.keypoints, two.keypoints)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_faced_clips_are_alike_from_every_side(missing):
+    batch = make(size=4, coordinates=3, missing=missing)
+    faced = face(batch)
+    torch.testing.assert_close(face(turn(batch, 180, 0, random())).keypoints, faced.keypoints, atol=1e-5, rtol=1e-5)
+    assert (faced.keypoints - batch.keypoints).abs().max() > 0.1
+    torch.testing.assert_close(faced.keypoints[..., 1], batch.keypoints[..., 1])
+    torch.testing.assert_close(faced.keypoints.norm(dim=-1), batch.keypoints.norm(dim=-1))
+
+
+def test_faced_persons_have_their_left_at_larger_x():
+    batch = make(size=2, persons=1, coordinates=3, missing=0.0)
+    layout, points = get_layout("coco17"), batch.keypoints.clone()
+    for row, (x, z) in enumerate(((0.0, 1.0), (-0.6, 0.8))):  # from the right shoulder and hip to the left ones
+        for name in ("shoulder", "hip"):
+            points[row, :, :, layout.index(f"left_{name}")] = torch.tensor([x, 0.5, z])
+            points[row, :, :, layout.index(f"right_{name}")] = torch.tensor([0.0, 0.5, 0.0])
+    faced = face(replace(batch, keypoints=points)).keypoints[:, 0, :, layout.index("left_hip")]
+    torch.testing.assert_close(faced, torch.tensor([1.0, 0.5, 0.0]).expand_as(faced), atol=1e-6, rtol=0)
+
+
+def test_facing_needs_a_sight_of_the_trunk_and_metres():
+    batch, trunk = make(coordinates=3), [get_layout("coco17").index(f"left_{name}") for name in ("shoulder", "hip")]
+    unseen = batch.visible.clone()
+    unseen[..., trunk] = False
+    torch.testing.assert_close(face(replace(batch, visible=unseen)).keypoints, batch.keypoints)
+    late = batch.visible.clone()
+    late[:, :, : batch.frames.shape[1] // 2, trunk] = False  # the whole clip says it
+    late = replace(batch, visible=late)
+    torch.testing.assert_close(face(turn(late, 180, 0, random())).keypoints, face(late).keypoints, atol=1e-5, rtol=1e-5)
+    with pytest.raises(SkeletonError, match="found pixels: set data.face=false"):
+        face(make())

@@ -128,8 +128,12 @@ def test_every_parameter_and_the_keypoints_get_gradients(name, missing):
     points = batch.keypoints.clone().requires_grad_()
     target = torch.randn(3, 2, 5, 17, WIDTH, generator=torch.Generator().manual_seed(2))
     (encoder(replace(batch, keypoints=points)).features * target).sum().backward()
-    silent = [key for key, p in encoder.named_parameters() if p.grad is None or not (p.grad != 0).any()]
-    assert silent == []
+    gradients = {key: p.grad for key, p in encoder.named_parameters()}
+    assert all(gradient is not None for gradient in gradients.values())
+    silent = [key for key, gradient in gradients.items() if not (gradient != 0).any()]
+    # A batch norm takes the biases before it off again: their gradient is rounding, and exactly 0 in ST-GCN++.
+    taken_off = ("down.bias", "reduce.bias", "expand.bias", "residual.bias", "time.bias", "point.bias")
+    assert all(name == "stgcnpp" and key.endswith(taken_off) for key in silent)
     assert torch.isfinite(points.grad).all()
     assert (points.grad != 0).any()
 
