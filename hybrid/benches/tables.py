@@ -40,6 +40,10 @@ def _interval(share: float, ci95: list[float]) -> str:
     return f"{share:.3f} ({ci95[0]:.3f} to {ci95[1]:.3f})"
 
 
+def _percent(share: float, ci95: list[float]) -> str:
+    return f"{100 * share:.1f} ({100 * ci95[0]:.1f} to {100 * ci95[1]:.1f})"
+
+
 def _caught(kind: str) -> Callable[[dict[str, Any]], str]:
     """How many of the wrong captions of one kind are caught, in the form where fewer are."""
 
@@ -145,6 +149,16 @@ TABLES: dict[str, list[Column]] = {
         ("wrong order", _caught("order")),
         ("wrong count", _caught("count")),
     ],
+    "recognition": [
+        ("run", lambda f: f["name"]),
+        ("accuracy (95 % interval)", lambda f: _percent(f["accuracy"], f["ci95"])),
+        ("chance, majority", lambda f: f"{100 * f['chance']:.1f}, {100 * f['majority']:.1f}"),
+        ("n", _number("d", "n")),
+        ("kept: joints missed", _number(".3f", "kept", "miss_joints")),
+        ("kept: rows dropped", _number(".3f", "kept", "drop_frames")),
+        ("right alone, reference alone", lambda f: f"{f['alone_right']}, {f['reference_alone_right']}"),
+        ("p against the reference", _number(".2g", "p")),
+    ],
 }
 
 
@@ -179,7 +193,7 @@ def table(name: str, results: Path) -> str:
     columns = TABLES[name]
     files = sorted(results.glob(f"{name}*.json"))
     found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    rows = [[cell(figures) for _, cell in columns] for figures in found]
+    rows = [[cell(figures | run) for _, cell in columns] for figures in found for run in figures.get("runs", [{}])]
     lines = [[heading for heading, _ in columns], ["---"] * len(columns), *rows]
     said = {(f["environment"]["commit"][:7], f["environment"]["date"][:10], f["environment"]["cores"]) for f in found}
     source = "; ".join(f"commit {commit}, {day}, {cores} CPU cores" for commit, day, cores in sorted(said))
