@@ -52,7 +52,7 @@ class PretrainingConfig:
         "what it sees of the joints", "joint", choices=["joint", "bone", "motion", "bone_motion", "trajectory", "position"]
     )
     objectives: dict[str, float] = field(
-        "weight of each loss: masked_joints, masked_motion, velocity, contrast, alignment, events", {"masked_motion": 1.0}
+        "weight of each loss: masked_joints, masked_motion, velocity, contrast, alignment, events; 0 leaves it out", {"masked_motion": 1.0}
     )
     options: dict[str, Any] = field("further arguments of objectives, such as {masked_motion: {share: 0.8}}", {})
     data: RecordsConfig = field("skeletons without labels", RecordsConfig)
@@ -60,7 +60,8 @@ class PretrainingConfig:
     train: PretrainingOptim = field("training", PretrainingOptim)
 
     def check(self) -> None:
-        """Objectives that contradict the rest."""
+        """Objectives that contradict the rest; one of weight 0, as an override leaves it, is none."""
+        self.objectives = {name: weight for name, weight in self.objectives.items() if weight}
         if not self.objectives:
             raise ConfigError("expected one objective or more, found none: set objectives={masked_motion: 1.0}")
         unknown = sorted(set(self.options) - set(self.objectives))

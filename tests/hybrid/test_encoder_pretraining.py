@@ -137,3 +137,10 @@ def test_wrong_uses_are_said(records, tmp_path):
         load_windows(config(tmp_path / "none", tmp_path).data)
     with pytest.raises(ConfigError, match="expected a run of another kind to test, found pre-training"):
         kind_of(["kind=pretraining"]).testing()
+
+
+def test_an_objective_of_weight_0_is_none():
+    arguments = ["data.skeletons=x", "objectives={contrast: 1.0, masked_motion: 0.0}"]
+    assert load_config(PretrainingConfig, arguments).objectives == {"contrast": 1.0}
+    with pytest.raises(ConfigError, match="expected one objective or more, found none"):
+        load_config(PretrainingConfig, ["data.skeletons=x", "objectives={masked_motion: 0.0}"])
