@@ -64,6 +64,7 @@ class RecognitionOptim:
     grad_clip: float = field("norm of the gradient, at most; 0 for no limit", 0.0)
     label_smoothing: float = field("of the targets", 0.1)
     dropout: float = field("of the features before the last layer", 0.0)
+    average: float = field("decay of the average over steps of all weights, which is what is validated and kept; 0 for none", 0.0)
     freeze: bool = field("leave the network as it is: a linear probe", False)
     start: str | None = field("checkpoint whose network's weights this one begins with", None)
     val_every: int = field("epochs between validations", 1)
@@ -116,6 +117,7 @@ class RecognitionConfig:
             ("data.label_share", self.data.label_share, 0, 1),
             ("augment.crop", self.augment.crop, 0.05, 1),
             ("train.warmup", self.train.warmup, 0, 0.9),
+            ("train.average", self.train.average, 0, 0.9999),
         ):
             if not least <= value <= most:
                 raise ConfigError(f"expected {name} in {least} .. {most}, found {value}")

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from torch.nn import functional
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -80,6 +81,8 @@ def train(config: RecognitionConfig) -> RunFolder:
         collate_fn=partial(collate_rows, layout=actions.layout),
     )  # fmt: skip
     trainer = make_trainer(config, folder, step, len(loader), bool(actions.val), check_val_every_n_epoch=settings.val_every)
+    if settings.average:
+        trainer.callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(settings.average)))
     trainer.fit(module, loader, loader_of(actions.val, config, actions.layout), ckpt_path=checkpoint, weights_only=True)
     if not actions.val:
         trainer.save_checkpoint(folder.checkpoint("best"), weights_only=False)

@@ -43,7 +43,8 @@ def config(actions, output, *more) -> RecognitionConfig:
     return load_config(
         RecognitionConfig,
         [f"data.file={actions}", f"output={output}", "data.rows=16", "encoder=stgcn", "encoder.width=32", "encoder.depth=3",
-         "train.epochs=12", "train.batch_size=8", "train.lr=0.05", "data.val_share=0.2", "name=run", *more],
+         "train.epochs=12", "train.batch_size=8", "train.lr=0.05", "data.val_share=0.2",
+         "train.average=0.7", "name=run", *more],
     )  # fmt: skip
 
 
@@ -123,8 +124,11 @@ def test_resumed_equals_uninterrupted(actions, run, tmp_path):
         for output, name in ((tmp_path, "run"), (run, "joint"))
     )
     assert resumed["epoch"] == whole["epoch"] == 11
-    for key, value in whole["state_dict"].items():
-        torch.testing.assert_close(resumed["state_dict"][key], value, msg=key)
+    for state in ("state_dict", "current_model_state"):  # the average, which is tested, and what goes on being trained
+        for key, value in whole[state].items():
+            torch.testing.assert_close(resumed[state][key], value, msg=key)
+    weight = "recognizer.head.weight"
+    assert (whole["state_dict"][weight] - whole["current_model_state"][weight]).abs().max() > 1e-5
 
 
 def test_a_probe_trains_the_last_layer_alone(actions, run, tmp_path):
