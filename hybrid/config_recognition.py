@@ -126,8 +126,8 @@ class RecognitionConfig:
                 f"expected train.start with test.neighbours={self.test.neighbours}, found none: whose features? give a checkpoint, "
                 "or train.start=random for that floor"
             )
-        if self.train.start and self.train.resume:
-            raise ConfigError("expected train.start or train.resume, found both: a run that goes on has its weights")
+        if self.train.start and self.train.resume not in (None, "auto"):
+            raise ConfigError("expected train.start or train.resume, found both: a run that goes on has its weights (auto goes on if it can)")
         if self.train.freeze and not self.train.start:
             raise ConfigError(
                 "expected train.start with train.freeze=true, found none: a probe of a network without training says little; "
