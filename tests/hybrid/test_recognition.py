@@ -133,7 +133,8 @@ def test_resumed_equals_uninterrupted(actions, run, tmp_path):
 
 def test_a_probe_trains_the_last_layer_alone(actions, run, tmp_path):
     start = RunFolder.create(run, "joint").checkpoint("last")
-    probe = config(actions, tmp_path, "stream=joint", f"train.start={start}", "train.freeze=true", "train.epochs=1")
+    probe = config(actions, tmp_path, "stream=joint", f"train.start={start}", "train.freeze=true", "train.epochs=1",
+                   "train.resume=auto")  # fmt: skip
     folder = recognition.train(probe)
     before, after = (torch.load(path, weights_only=True)["state_dict"] for path in (start, folder.checkpoint("last")))
     for key, value in before.items():
@@ -164,7 +165,7 @@ def test_wrong_uses_are_said(actions, run):
     with pytest.raises(ConfigError, match=r"expected augment.crop in 0.05 .. 1, found 2"):
         config(actions, run, "augment.crop=2")
     with pytest.raises(ConfigError, match="expected train.start or train.resume, found both"):
-        config(actions, run, "train.start=a", "train.resume=auto")
+        config(actions, run, "train.start=a", "train.resume=last")
     with pytest.raises(ConfigError, match="expected train.start with train.freeze=true, found none"):
         config(actions, run, "train.freeze=true")
 
