@@ -54,6 +54,17 @@ def _caught(kind: str) -> Callable[[dict[str, Any]], str]:
     return text
 
 
+RUNS: list[Column] = [
+    ("run", lambda f: f["name"]),
+    ("accuracy (95 % interval)", lambda f: _percent(f["accuracy"], f["ci95"])),
+    ("chance, majority", lambda f: f"{100 * f['chance']:.1f}, {100 * f['majority']:.1f}"),
+    ("n", _number("d", "n")),
+    ("kept: joints missed", _number(".3f", "kept", "miss_joints")),
+    ("kept: rows dropped", _number(".3f", "kept", "drop_frames")),
+    ("right alone, reference alone", lambda f: f"{f['alone_right']}, {f['reference_alone_right']}"),
+    ("p against the reference", _number(".2g", "p")),
+]
+
 TABLES: dict[str, list[Column]] = {
     "extract": [
         ("video", _command("video")),
@@ -149,16 +160,8 @@ TABLES: dict[str, list[Column]] = {
         ("wrong order", _caught("order")),
         ("wrong count", _caught("count")),
     ],
-    "recognition": [
-        ("run", lambda f: f["name"]),
-        ("accuracy (95 % interval)", lambda f: _percent(f["accuracy"], f["ci95"])),
-        ("chance, majority", lambda f: f"{100 * f['chance']:.1f}, {100 * f['majority']:.1f}"),
-        ("n", _number("d", "n")),
-        ("kept: joints missed", _number(".3f", "kept", "miss_joints")),
-        ("kept: rows dropped", _number(".3f", "kept", "drop_frames")),
-        ("right alone, reference alone", lambda f: f"{f['alone_right']}, {f['reference_alone_right']}"),
-        ("p against the reference", _number(".2g", "p")),
-    ],
+    "recognition": RUNS,
+    "pretraining": RUNS,
 }
 
 
@@ -193,7 +196,7 @@ def table(name: str, results: Path) -> str:
     columns = TABLES[name]
     files = sorted(results.glob(f"{name}*.json"))
     found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    rows = [[cell(figures | run) for _, cell in columns] for figures in found for run in figures.get("runs", [{}])]
+    rows = [[cell(figures | run) for _, cell in columns] for figures in found for run in (figures["runs"] if "reference" in figures else [{}])]
     lines = [[heading for heading, _ in columns], ["---"] * len(columns), *rows]
     said = {(f["environment"]["commit"][:7], f["environment"]["date"][:10], f["environment"]["cores"]) for f in found}
     source = "; ".join(f"commit {commit}, {day}, {cores} CPU cores" for commit, day, cores in sorted(said))
