@@ -15,7 +15,7 @@ from hybrid.data.actions import Shuffled, seed_of
 from hybrid.data.event_targets import columns
 from hybrid.data.windows import WindowRows, collate_windows, find_events, load_windows, read_texts
 from hybrid.joints import RARE
-from hybrid.modules.recognition import augment, make_encoder
+from hybrid.modules.recognition import augment, make_encoder, ready
 from hybrid.optim import make_optimizer, scheduled, warm_cosine
 from hybrid.recognition import make_trainer
 from hybrid.run_folder import RunFolder, commit
@@ -23,7 +23,7 @@ from hybrid.training import resume_from
 from skeleton.encoders import Encoder, JointFeatures
 from skeleton.layouts import LIMBS, get_layout
 from skeleton.pretraining import build_objective
-from skeleton.transforms import SkeletonBatch, face
+from skeleton.transforms import SkeletonBatch
 
 EVENTS = "events"
 
@@ -65,7 +65,7 @@ class PretrainingModule(LightningModule):
     def training_step(self, item: tuple[SkeletonBatch, Tensor, Tensor], index: int) -> Tensor:
         batch, targets, texts = item
         random = torch.Generator().manual_seed(seed_of(self.config.seed, self.current_epoch, index, self.global_rank))
-        batch = augment(face(batch) if self.config.data.face else batch, self.config.augment, random)
+        batch = augment(ready(batch, self.config), self.config.augment, random)
         batch, total = batch.to(self.device), torch.zeros((), device=self.device)
         clean = cache(lambda: self.encoder(batch))
         for name, weight in self.config.objectives.items():

@@ -1,13 +1,13 @@
 """Training and testing of action recognition: what tools/train.py and tools/test.py do for `kind: recognition`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from torch.nn import functional
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
@@ -20,7 +20,7 @@ from hybrid.data.actions import ActionRows, Actions, Shuffled, collate_rows, loa
 from hybrid.data.sample import Sample
 from hybrid.errors import CheckpointError, DataError
 from hybrid.loggers import make_loggers
-from hybrid.modules.recognition import RecognitionModule, Recognizer, make_encoder
+from hybrid.modules.recognition import RecognitionModule, Recognizer, make_encoder, ready
 from hybrid.run_folder import RunFolder, commit, read_jsonl, write_json, write_jsonl
 from hybrid.scoring.html import render
 from hybrid.scoring.report import score
@@ -80,16 +80,19 @@ def train(config: RecognitionConfig) -> RunFolder:
         rows, settings.batch_size, sampler=Shuffled(rows), drop_last=len(rows) >= settings.batch_size,
         collate_fn=partial(collate_rows, layout=actions.layout),
     )  # fmt: skip
-    trainer = make_trainer(config, folder, step, len(loader), bool(actions.val), check_val_every_n_epoch=settings.val_every)
-    if settings.average:
-        trainer.callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(settings.average)))
+    averaging = [WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(settings.average))] if settings.average else []
+    trainer = make_trainer(
+        config, folder, step, len(loader), bool(actions.val), averaging, check_val_every_n_epoch=settings.val_every
+    )
     trainer.fit(module, loader, loader_of(actions.val, config, actions.layout), ckpt_path=checkpoint, weights_only=True)
     if not actions.val:
         trainer.save_checkpoint(folder.checkpoint("best"), weights_only=False)
     return folder
 
 
-def make_trainer(config: Any, folder: RunFolder, step: int, steps: int, validates: bool, **options: Any) -> Trainer:
+def make_trainer(
+    config: Any, folder: RunFolder, step: int, steps: int, validates: bool, callbacks: Sequence[Callback] = (), **options: Any
+) -> Trainer:
     """A Trainer that goes by epochs; it keeps the last one, and the best by accuracy where it validates. steps: of an epoch."""
     kept = {"dirpath": folder.checkpoints, "enable_version_counter": False}
     saved = [ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **kept)]
@@ -100,7 +103,7 @@ def make_trainer(config: Any, folder: RunFolder, step: int, steps: int, validate
         precision=config.train.precision,
         devices=config.train.devices,
         logger=make_loggers(folder, step),
-        callbacks=[*saved, LearningRateMonitor("step"), TQDMProgressBar(refresh_rate=10)],
+        callbacks=[*callbacks, *saved, LearningRateMonitor("step"), TQDMProgressBar(refresh_rate=10)],
         max_epochs=config.train.epochs,
         gradient_clip_val=config.train.grad_clip or None,
         limit_val_batches=1.0 if validates else 0,
@@ -140,7 +143,7 @@ def answer(config: RecognitionConfig, folder: RunFolder) -> None:
     recognizer = module.recognizer.to(device).eval()
     scores_of = recognizer.forward
     if config.test.neighbours:
-        scores_of = neighbours(module, actions, config, device)
+        scores_of = neighbours(recognizer, actions, config, device)
     lines = []
     for probe in [None, *config.test.probes]:
         random = torch.Generator().manual_seed(config.seed)
@@ -149,7 +152,7 @@ def answer(config: RecognitionConfig, folder: RunFolder) -> None:
             if probe:
                 batch = CORRUPTIONS[probe](batch, config.test.probes[probe], random)
             with torch.inference_mode():
-                scores = scores_of(module.ready(batch).to(device)).softmax(1).cpu()
+                scores = scores_of(ready(batch, config).to(device)).softmax(1).cpu()
             for row in scores:
                 clip = next(place)
                 line = {"id": clip.name, "prediction": int(row.argmax()), "answer": clip.label}
@@ -158,17 +161,17 @@ def answer(config: RecognitionConfig, folder: RunFolder) -> None:
 
 
 def neighbours(
-    module: RecognitionModule, actions: Actions, config: RecognitionConfig, device: str
+    recognizer: Recognizer, actions: Actions, config: RecognitionConfig, device: str
 ) -> Callable[[SkeletonBatch], torch.Tensor]:
     """Class scores [B, classes] by a vote of the nearest training clips, nearer ones counting more (Wu et al. 2018): the
     logarithm of each class's share, so that a softmax gives the shares."""
 
     def place(batch: SkeletonBatch) -> torch.Tensor:
-        return functional.normalize(module.recognizer.features(batch), dim=1)
+        return functional.normalize(recognizer.features(batch), dim=1)
 
     with torch.inference_mode():
         loader = loader_of(actions.train, config, actions.layout)
-        found = [(place(module.ready(batch).to(device)), labels) for batch, labels in loader]
+        found = [(place(ready(batch, config).to(device)), labels) for batch, labels in loader]
     known, labels = (torch.cat(part) for part in zip(*found, strict=True))
     told = functional.one_hot(labels, len(actions.classes)).to(known)
 

@@ -1,4 +1,4 @@
-"""Changes of skeleton batches: such as keep the action (augmentation), and such as estimators make (corruption).
+"""Changes of skeleton batches: such as keep the action (facing, augmentation), and such as estimators make (corruption).
 
 Each takes a SkeletonBatch on any device and a torch.Generator of the CPU and returns a new batch; what is drawn is drawn for each sample on its
 own, and nothing depends on the padding. Turning needs metres (C=3, y up); mirroring is x -> -x with left and right
@@ -16,15 +16,42 @@ from skeleton.layouts import get_layout
 from skeleton.transforms import SkeletonBatch
 
 
+def face(batch: SkeletonBatch) -> SkeletonBatch:
+    """Each sample turned about the vertical so that its first visible person begins facing along z: the line from right to
+    left of shoulders and hips, over the first sixth of the rows, lies along x. An action looks alike then from every side.
+
+    Where those joints are visible in none of these rows, the whole clip says it; where in none at all, nothing turns.
+    Raises SkeletonError for C=2.
+    """
+    layout, across = get_layout(batch.layout), torch.zeros_like(batch.keypoints[..., 0, :])
+    for name in ("shoulder", "hip"):
+        left, right = layout.index(f"left_{name}"), layout.index(f"right_{name}")
+        both = batch.visible[..., left] & batch.visible[..., right]
+        across = across + (batch.keypoints[..., left, :] - batch.keypoints[..., right, :]) * both[..., None]
+    rows = batch.frames.sum(1, keepdim=True)
+    early = torch.arange(batch.frames.shape[1], device=rows.device) < (rows / 6).ceil()
+    first, whole = (across * early[:, None, :, None]).sum(2), across.sum(2)
+    across = torch.where((first == 0).all(-1, keepdim=True), whole, first)  # [B, M, C]
+    person = batch.visible.flatten(2).any(2).int().argmax(1)
+    seen = across[torch.arange(len(person), device=person.device), person]
+    angles = torch.zeros_like(seen)
+    angles[:, 1] = torch.atan2(seen[:, -1], seen[:, 0])
+    return _turned(batch, angles, "data.face=false")
+
+
 def turn(batch: SkeletonBatch, degrees: float, tilt: float, random: Generator) -> SkeletonBatch:
     """About the vertical by up to `degrees` either way, then about the other axes by up to `tilt`; SkeletonError for C=2."""
-    if batch.keypoints.shape[-1] != 3:
-        raise SkeletonError("expected metres (C=3) to turn people about the vertical, found pixels: set augment.turn=0")
     limits = torch.tensor([tilt, degrees, tilt]) * pi / 180
-    angles = (2 * torch.rand(len(batch.aspect), 3, generator=random) - 1) * limits
-    matrix = torch.eye(3).expand(len(angles), 3, 3)
+    return _turned(batch, (2 * torch.rand(len(batch.aspect), 3, generator=random) - 1) * limits, "augment.turn=0")
+
+
+def _turned(batch: SkeletonBatch, angles: Tensor, without: str) -> SkeletonBatch:
+    """About y, then x, then z by `angles` [B, 3] (x, y, z, in radians); `without`: the setting that asks for no turning."""
+    if batch.keypoints.shape[-1] != 3:
+        raise SkeletonError(f"expected metres (C=3) to turn people about the vertical, found pixels: set {without}")
+    matrix = torch.eye(3, device=angles.device).expand(len(angles), 3, 3)
     for axis, (one, other) in ((1, (2, 0)), (0, (1, 2)), (2, (0, 1))):
-        step = torch.eye(3).repeat(len(angles), 1, 1)
+        step = torch.eye(3, device=angles.device).repeat(len(angles), 1, 1)
         cosine, sine = angles[:, axis].cos(), angles[:, axis].sin()
         step[:, one, one], step[:, other, other], step[:, one, other], step[:, other, one] = cosine, cosine, -sine, sine
         matrix = step @ matrix

@@ -216,32 +216,6 @@ def streams(
     return torch.cat((*parts, batch.confidence[..., None]), dim=-1) * visible
 
 
-def face(batch: SkeletonBatch) -> SkeletonBatch:
-    """Each sample turned about the vertical so that its first visible person begins facing along z: the line from right to
-    left of shoulders and hips, over the first sixth of the rows, lies along x. An action looks alike then from every side.
-
-    Where those joints are visible in none of these rows, the whole clip says it; where in none at all, nothing turns.
-    Raises SkeletonError for pixels.
-    """
-    if batch.keypoints.shape[-1] != 3:
-        raise SkeletonError("expected metres (C=3) to turn people about the vertical, found pixels: set data.face=false")
-    layout, across = get_layout(batch.layout), torch.zeros_like(batch.keypoints[..., 0, :])
-    for name in ("shoulder", "hip"):
-        left, right = layout.index(f"left_{name}"), layout.index(f"right_{name}")
-        both = batch.visible[..., left] & batch.visible[..., right]
-        across = across + (batch.keypoints[..., left, :] - batch.keypoints[..., right, :]) * both[..., None]
-    rows = batch.frames.sum(1, keepdim=True)
-    early = torch.arange(batch.frames.shape[1], device=rows.device) < (rows / 6).ceil()
-    first, whole = (across * early[:, None, :, None]).sum(2), across.sum(2)
-    across = torch.where((first == 0).all(-1, keepdim=True), whole, first)  # [B, M, 3]
-    person = batch.visible.flatten(2).any(2).int().argmax(1)
-    x, _, z = across[torch.arange(len(person), device=person.device), person].unbind(-1)
-    angle = torch.atan2(z, x)[:, None, None, None]
-    cosine, sine = angle.cos(), angle.sin()
-    x, y, z = batch.keypoints.unbind(-1)
-    return replace(batch, keypoints=torch.stack((cosine * x + sine * z, y, cosine * z - sine * x), dim=-1))
-
-
 def rates(values: Tensor, known: Tensor, times: Tensor) -> Tensor:
     """Change a second from each row to the next [B, M, T, V, C]; 0 where either is not known, and in the last row."""
     both = known[:, :, 1:] & known[:, :, :-1]

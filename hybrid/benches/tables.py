@@ -36,12 +36,8 @@ def _share(key: str) -> Callable[[dict[str, Any]], str]:
     return lambda figures: _interval(figures[key], figures[f"{name}_ci95{kind}"])
 
 
-def _interval(share: float, ci95: list[float]) -> str:
-    return f"{share:.3f} ({ci95[0]:.3f} to {ci95[1]:.3f})"
-
-
-def _percent(share: float, ci95: list[float]) -> str:
-    return f"{100 * share:.1f} ({100 * ci95[0]:.1f} to {100 * ci95[1]:.1f})"
+def _interval(share: float, ci95: list[float], form: str = ".3f") -> str:
+    return f"{share:{form}} ({ci95[0]:{form}} to {ci95[1]:{form}})"
 
 
 def _caught(kind: str) -> Callable[[dict[str, Any]], str]:
@@ -56,8 +52,8 @@ def _caught(kind: str) -> Callable[[dict[str, Any]], str]:
 
 RUNS: list[Column] = [
     ("run", lambda f: f["name"]),
-    ("accuracy (95 % interval)", lambda f: _percent(f["accuracy"], f["ci95"])),
-    ("chance, majority", lambda f: f"{100 * f['chance']:.1f}, {100 * f['majority']:.1f}"),
+    ("accuracy (95 % interval)", lambda f: _interval(f["accuracy"], f["ci95"], ".1%")),
+    ("chance, majority", lambda f: f"{f['chance']:.1%}, {f['majority']:.1%}"),
     ("n", _number("d", "n")),
     ("kept: joints missed", _number(".3f", "kept", "miss_joints")),
     ("kept: rows dropped", _number(".3f", "kept", "drop_frames")),
@@ -189,15 +185,21 @@ def _spread(found: list[float] | None) -> str:
     return "-" if found is None else f"{found[1]:.3g} ({found[0]:.3g} to {found[2]:.3g})"
 
 
+def _rows(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """A file is one row, but for runs that are compared: each has a row, with the commit that it was trained at."""
+    if "reference" not in figures:
+        return [figures]
+    return [run | {"environment": figures["environment"] | {"commit": run["commit"]}} for run in figures["runs"]]
+
+
 def table(name: str, results: Path) -> str:
     """The table `name` over the files `NAME*.json` of a folder, in the order of their names, and where they come from."""
     if name in COMPARED:
         return compared(name, results)
     columns = TABLES[name]
     files = sorted(results.glob(f"{name}*.json"))
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    rows = [[cell(figures | run) for _, cell in columns] for figures in found for run in (figures["runs"] if "reference" in figures else [{}])]
-    lines = [[heading for heading, _ in columns], ["---"] * len(columns), *rows]
+    found = [row for path in files for row in _rows(json.loads(path.read_text(encoding="utf-8")))]
+    lines = [[heading for heading, _ in columns], ["---"] * len(columns), *[[cell(row) for _, cell in columns] for row in found]]
     said = {(f["environment"]["commit"][:7], f["environment"]["date"][:10], f["environment"]["cores"]) for f in found}
     source = "; ".join(f"commit {commit}, {day}, {cores} CPU cores" for commit, day, cores in sorted(said))
     return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"({source}; commands in docs/results.)"])

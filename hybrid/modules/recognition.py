@@ -12,7 +12,7 @@ from hybrid.data.actions import seed_of
 from hybrid.optim import make_optimizer, scheduled, warm_cosine
 from skeleton import augmentation
 from skeleton.encoders import Encoder, build_encoder
-from skeleton.transforms import SkeletonBatch, face
+from skeleton.transforms import SkeletonBatch
 
 
 class Recognizer(nn.Module):
@@ -50,6 +50,11 @@ def make_encoder(config: RecognitionConfig, layout: str, coordinates: int) -> En
     )
 
 
+def ready(batch: SkeletonBatch, config: Any) -> SkeletonBatch:
+    """Clips as a network reads them, before augmentation; the configuration is one of recognition or pre-training."""
+    return augmentation.face(batch) if config.data.face else batch
+
+
 def augment(batch: SkeletonBatch, config: AugmentConfig, random: torch.Generator) -> SkeletonBatch:
     """The batch with what training changes about it."""
     if config.turn or config.tilt:
@@ -82,21 +87,17 @@ class RecognitionModule(LightningModule):
             self.recognizer.encoder.eval()
         return self
 
-    def ready(self, batch: SkeletonBatch) -> SkeletonBatch:
-        """What the network reads of a clip as it is."""
-        return face(batch) if self.config.data.face else batch
-
     def training_step(self, pair: tuple[SkeletonBatch, Tensor], index: int) -> Tensor:
         batch, labels = pair
         random = torch.Generator().manual_seed(seed_of(self.config.seed, self.current_epoch, index, self.global_rank))
-        scores = self.recognizer(augment(self.ready(batch), self.config.augment, random).to(self.device))
+        scores = self.recognizer(augment(ready(batch, self.config), self.config.augment, random).to(self.device))
         loss = functional.cross_entropy(scores, labels.to(self.device), label_smoothing=self.config.train.label_smoothing)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
         return loss
 
     def validation_step(self, pair: tuple[SkeletonBatch, Tensor], _index: int) -> None:
         batch, labels = pair
-        scores, labels = self.recognizer(self.ready(batch).to(self.device)), labels.to(self.device)
+        scores, labels = self.recognizer(ready(batch, self.config).to(self.device)), labels.to(self.device)
         shared = {"prog_bar": True, "batch_size": len(labels), "sync_dist": True}
         self.log("val/loss", functional.cross_entropy(scores, labels), **shared)
         self.log("val/accuracy", (scores.argmax(1) == labels).float().mean(), **shared)

@@ -44,7 +44,7 @@ class MaskedBatchNorm(_BatchNorm):
             shape = [1, -1] + [1] * (input.dim() - 2)
             scale = self.weight * (self.running_var + self.eps).rsqrt()
             return torch.addcmul((bias - self.running_mean * scale).view(shape), input, scale.view(shape)) * mask
-        output, mean, variance, count = Normalise.apply(input, mask.to(input), self.weight, bias, self.eps)
+        output, mean, variance, count = Normalise.apply(input, mask, self.weight, bias, self.eps)
         with torch.no_grad():  # the running statistics go on, unless nothing is visible
             share = (self.momentum * (count > 0)).to(mean).expand_as(mean)
             self.running_mean.lerp_(mean if constant is None else mean + constant, share)
@@ -57,7 +57,8 @@ class Normalise(Function):
     """Batch norm in training over the visible entries, with a backward pass of few steps over memory.
 
     input [P, C, ...], mask of 0 and 1 that broadcasts against it, weight and bias [C] -> the output, 0 where not visible; and
-    without gradient mean and (biased) variance [C] and the count of visible entries of a channel.
+    without gradient mean and (biased) variance [C] and the count of visible entries of a channel. Under mixed precision
+    the mask's float32 makes everything float32.
     """
 
     @staticmethod

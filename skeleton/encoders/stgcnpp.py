@@ -74,7 +74,7 @@ class GraphConv(nn.Module):
             constant = torch.einsum("kvu,kc->vc", self.A, bias)
             projected.view(shape).add_(constant + shift if folded else constant)
         else:
-            projected.addmm_(torch.einsum("kvu,tpu->tpvk", self.A, mask[..., 0]).flatten(0, 2), bias)
+            projected = torch.addmm(projected, torch.einsum("kvu,tpu->tpvk", self.A, mask[..., 0]).flatten(0, 2), bias)
         if not folded:
             projected = self.bn(projected, each)
         return functional.relu_(projected.add_(residual)).view(shape)

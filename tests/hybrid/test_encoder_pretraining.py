@@ -13,6 +13,7 @@ from hybrid.data.windows import WindowRows, find_events, load_windows, windows_o
 from hybrid.errors import ConfigError, DataError
 from hybrid.kinds import kind_of
 from hybrid.run_folder import RunFolder
+from skeleton.errors import SkeletonError
 from skeleton.layouts import LIMBS
 from tests.skeleton.figures import figure, record
 
@@ -137,6 +138,8 @@ def test_wrong_uses_are_said(records, tmp_path):
         load_windows(config(tmp_path / "none", tmp_path).data)
     with pytest.raises(ConfigError, match="expected a run of another kind to test, found pre-training"):
         kind_of(["kind=pretraining"]).testing()
+    with pytest.raises(SkeletonError, match="found pixels: set data.face=false"):
+        pretraining.train(config(records, tmp_path, "data.face=true"))
 
 
 def test_an_objective_of_weight_0_is_none():

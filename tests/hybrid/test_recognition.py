@@ -157,6 +157,20 @@ def test_neighbours_vote(actions, run, tmp_path):
         config(actions, tmp_path, "test.neighbours=5")
 
 
+def test_faced_clips_are_told_apart_alike_from_every_side(actions, run, tmp_path):
+    data = dict(np.load(actions))
+    x, y, z = np.moveaxis(data["xyz"], -1, 0)
+    np.savez(tmp_path / "turned.npz", **data | {"xyz": np.stack((z, y, -x), axis=-1)})
+    scores = []
+    for face in ("data.face=true", "data.face=false"):
+        for file in (actions, tmp_path / "turned.npz"):
+            recognition.answer(config(file, run, "name=joint", face), RunFolder(run / "joint"))
+            scores.append([line["scores"] for line in read_jsonl(RunFolder(run / "joint").predictions)])
+    faced, faced_turned, plain, turned = map(np.array, scores)
+    np.testing.assert_allclose(faced_turned, faced, atol=1e-4)
+    assert np.abs(turned - plain).max() > 0.01
+
+
 def test_wrong_uses_are_said(actions, run):
     with pytest.raises(DataError, match="expected probes among jitter, .*, found blur"):
         results(config(actions, run, "name=joint", "test.probes={blur: 0.3}"))

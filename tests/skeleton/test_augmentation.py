@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from skeleton.augmentation import CORRUPTIONS, drop_frames, jitter, mirror, miss_joints, scale, swap_sides, turn
+from skeleton.augmentation import CORRUPTIONS, drop_frames, face, jitter, mirror, miss_joints, scale, swap_sides, turn
 from skeleton.errors import SkeletonError
 from skeleton.layouts import get_layout
-from skeleton.transforms import face
 from tests.skeleton.encoders.batches import make
 
 

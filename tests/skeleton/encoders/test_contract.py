@@ -139,6 +139,19 @@ def test_every_parameter_and_the_keypoints_get_gradients(name, missing):
 
 
 @every_encoder
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_trains_in_mixed_precision(name, missing):
+    encoder, batch = build(name), make(missing=missing)
+    encoder.eval()
+    expected = encoder(batch).features
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (encoder(batch).features - expected).abs().max() < 0.1 * expected.abs().max()
+        output = encoder.train()(batch).features
+    output.float().square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in encoder.parameters())
+
+
+@every_encoder
 @pytest.mark.parametrize("layout", ["ntu25", "penn13", "kinect20"])
 def test_other_layouts_and_metres(name, layout):
     encoder = build(name, layout=layout, coordinates=3, streams=["joint"])
