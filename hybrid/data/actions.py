@@ -2,7 +2,8 @@
 
 An .npz holds `xyz` [rows, V, 3] of all clips one after the other, `offset` [clips + 1], `label`, `name` and `split`.
 Its 2D clips have (x, y, visible) in pixels, and then `dimensions_hw_n` (height, width, rows): a joint that is annotated
-although it is hidden is used with a confidence of 0.5. A pickle is that of pyskl and mmaction2.
+although it is hidden is used with a confidence of 0.5, and one that is put into the corner was not annotated, as in Penn
+Action, where these are two fifths of the hidden ones. A pickle is that of pyskl and mmaction2.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from skeleton.record import Skeleton
 from skeleton.transforms import SkeletonBatch, kept_persons
 
 HIDDEN = 0.5  # confidence of a joint that is annotated and hidden
+CORNER = 2.0  # at most this are both pixels of a joint that is not annotated: it was put at (1, 1), and frames were resized
 NPZ_LAYOUTS = {20: "kinect20", 13: "penn13"}
 
 
@@ -90,6 +92,8 @@ def _npz(path: Path, config: ActionsConfig) -> tuple[list[Clip], list[str]]:
 
 def _record(rows: np.ndarray, layout: str, size: tuple[int, int], fps: float, planar: bool) -> Skeleton:
     visible = np.isfinite(rows[..., :2]).all(-1) & (rows[..., :2] != 0).any(-1)
+    if planar:
+        visible &= (rows[..., 2] > 0) | (rows[..., :2] > CORNER).any(-1)
     confidence = np.where(rows[..., 2] > 0, 1.0, HIDDEN) if planar else np.ones(visible.shape)
     keypoints = rows[..., :2] if planar else rows
     return Skeleton(

@@ -72,6 +72,18 @@ def test_hidden_joints_of_two_dimensional_clips(tmp_path):
     np.testing.assert_allclose(points[0], rows[..., :2] / 20, atol=1e-6)
 
 
+def test_joints_in_the_corner_were_not_annotated(tmp_path):
+    data = write(tmp_path / "set.npz", joints=13, planar=True)
+    first = data["offset"][5]
+    data["xyz"][first, :3] = [(1, 1, 0), (0.75, 0.75, 0), (1, 1, 1)]
+    data["xyz"][first, 3:5] = [(1, 9, 0), (9, 1, 0)]
+    np.savez(tmp_path / "set.npz", **data)
+    actions = load_actions(config(tmp_path / "set.npz"), seed=0)
+    record = next(clip.skeleton for clip in actions.test if clip.name == "clip 5")
+    assert record.visible[0, 0].tolist() == [False, False] + [True] * 11 and record.visible[0, 1:].all()
+    assert (record.keypoints[0, 0, :2] == 0).all() and (record.confidence[0, 0, :2] == 0).all()
+
+
 def test_rows_lie_between_the_rows_of_the_clip(tmp_path):
     write(tmp_path / "set.npz")
     clip = load_actions(config(tmp_path / "set.npz"), seed=0).test[0]
