@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hybrid.benches.encoder import mmaction_stgcnpp
-from skeleton.encoders import build_encoder
+from skeleton.encoders import build_encoder, stgcnpp
 from skeleton.encoders.mmaction import graph_of
 from skeleton.encoders.stgcnpp import STGCNPP, published
 from skeleton.layouts import LAYOUTS, LIMBS, Layout
@@ -62,6 +62,24 @@ def test_stgcnpp_equals_mmaction2(training):
     wanted = published(gradients, prefix="")
     for name, parameter in ours.named_parameters():
         torch.testing.assert_close(parameter.grad, wanted[name], atol=1e-8, rtol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("persons", [7, 1])
+def test_long_clips_are_read_in_pieces_alike(persons, monkeypatch):
+    torch.manual_seed(0)
+    encoder = build_encoder("stgcnpp", width=32, depth=3, stride=4, streams=["joint"]).eval()
+    disturb(encoder)
+    visible = torch.rand(persons, 20, 17) > 0.3
+    inputs = torch.randn(persons, 20, 17, 3) * visible[..., None]
+    for seen in (None, visible):
+        with torch.no_grad():
+            whole = encoder.encode(inputs, seen)
+            monkeypatch.setattr(stgcnpp, "PIECE", inputs[:2, ..., 0].numel() * encoder.first)
+            calls, together = [], encoder.together
+            monkeypatch.setattr(encoder, "together", lambda *a, together=together, calls=calls: calls.append(a) or together(*a))
+            torch.testing.assert_close(encoder.encode(inputs, seen), whole)
+        assert [len(call[0]) for call in calls] == ([2, 2, 2, 1] if persons == 7 else [1])
+        monkeypatch.undo()
 
 
 def test_published_weights_give_the_published_logits(shared, monkeypatch):
