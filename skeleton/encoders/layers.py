@@ -30,16 +30,17 @@ class MaskedBatchNorm(_BatchNorm):
         its gradient is 0."""
         if constant is not None and not self.training:
             return self(input + constant, mask)
-        if mask is None and constant is None:
+        if mask is None and not self.training:
             return super().forward(input)
         bias = self.bias if constant is None else self.bias + 0 * constant
         if mask is None:
+            # Copies, as autograd keeps what it is given, and another pass may come before the backward one.
+            mean, variance = self.running_mean.clone(), self.running_var.clone()
+            output = functional.batch_norm(input, mean, variance, self.weight, bias, True, self.momentum, self.eps)
+            self.running_mean.copy_(mean if constant is None else mean + self.momentum * constant.detach())
+            self.running_var.copy_(variance)
             self.num_batches_tracked += 1
-            # First, as the statistics belong to the backward pass afterwards: batch_norm makes it momentum * (mean + constant).
-            self.running_mean.add_(constant.detach(), alpha=self.momentum / (1 - self.momentum))
-            return functional.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, bias, True, self.momentum, self.eps
-            )
+            return output
         if not self.training:
             shape = [1, -1] + [1] * (input.dim() - 2)
             scale = self.weight * (self.running_var + self.eps).rsqrt()

@@ -152,6 +152,15 @@ def test_trains_in_mixed_precision(name, missing):
 
 
 @every_encoder
+def test_several_passes_before_the_backward_one(name):
+    encoder = build(name)
+    encoder.train()
+    outputs = [encoder(make(missing=missing)).features for missing in (0.0, 0.3, 0.0, 0.3)]
+    torch.stack(outputs).square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in encoder.parameters())
+
+
+@every_encoder
 @pytest.mark.parametrize("layout", ["ntu25", "penn13", "kinect20"])
 def test_other_layouts_and_metres(name, layout):
     encoder = build(name, layout=layout, coordinates=3, streams=["joint"])
