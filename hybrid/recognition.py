@@ -93,11 +93,14 @@ def train(config: RecognitionConfig) -> RunFolder:
 def make_trainer(
     config: Any, folder: RunFolder, step: int, steps: int, validates: bool, callbacks: Sequence[Callback] = (), **options: Any
 ) -> Trainer:
-    """A Trainer that goes by epochs; it keeps the last one, and the best by accuracy where it validates. steps: of an epoch."""
+    """A Trainer that goes by epochs; it keeps the last one, and the one of the least validation loss. steps: of an epoch.
+
+    The accuracy of a hundred clips is too coarse to choose by: on Penn Action it stood at 100 % after 12 epochs of 60.
+    """
     kept = {"dirpath": folder.checkpoints, "enable_version_counter": False}
     saved = [ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **kept)]
     if validates:
-        saved.append(ModelCheckpoint(filename="best", monitor="val/accuracy", mode="max", **kept))
+        saved.append(ModelCheckpoint(filename="best", monitor="val/loss", mode="min", **kept))
     return Trainer(
         default_root_dir=folder.path,
         precision=config.train.precision,
