@@ -64,6 +64,23 @@ def scale(batch: SkeletonBatch, most: float, random: Generator) -> SkeletonBatch
     return replace(batch, keypoints=batch.keypoints * factors[:, None, None, None])
 
 
+def crop(batch: SkeletonBatch, least: float, random: Generator) -> SkeletonBatch:
+    """A part of each sample of at least the share `least` of its time takes all of its rows: each shows the nearest row of the
+    part, at the time that it had."""
+    part = least + (1 - least) * _rand((len(batch.aspect), 1), batch, random)
+    begin = (1 - part) * _rand((len(batch.aspect), 1), batch, random)
+    row = torch.arange(batch.frames.shape[1], device=batch.frames.device)
+    last = batch.frames.sum(1, keepdim=True) - 1
+    row = torch.where(batch.frames, (begin * last + part * row).round().long(), row)
+    place = row[:, None, :, None].expand_as(batch.visible)
+    return replace(
+        batch,
+        keypoints=batch.keypoints.gather(2, place[..., None].expand_as(batch.keypoints)),
+        confidence=batch.confidence.gather(2, place),
+        visible=batch.visible.gather(2, place),
+    )
+
+
 def mirror(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
     """Left and right exchanged in a `share` of the samples. Wrong where the label tells sides apart."""
     order = torch.as_tensor(get_layout(batch.layout).mirror.copy(), device=batch.visible.device)

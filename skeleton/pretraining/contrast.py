@@ -21,7 +21,10 @@ WEAK = 0.1  # share by which the weakest view is scaled
 
 
 class Contrast(nn.Module):
-    """InfoNCE of each view, plus `growing` times the divergence of each view from the weaker one before it."""
+    """InfoNCE of each view, plus `growing` times the divergence of each view from the weaker one before it.
+
+    crop: least share of a clip's time that a view takes.
+    """
 
     def __init__(
         self,
@@ -31,9 +34,10 @@ class Contrast(nn.Module):
         temperature: float = 0.07,
         momentum: float = 0.99,
         growing: float = 0.5,
+        crop: float = 0.5,
     ):
         super().__init__()
-        self.temperature, self.momentum, self.growing = temperature, momentum, growing
+        self.temperature, self.momentum, self.growing, self.crop = temperature, momentum, growing, crop
         self.head = nn.Sequential(nn.Linear(encoder.width, encoder.width), nn.ReLU(), nn.Linear(encoder.width, width))
         self.teacher = deepcopy(nn.ModuleList((encoder, self.head))).requires_grad_(False)
         self.register_buffer("queue", functional.normalize(torch.randn(queue, width), dim=1))
@@ -46,11 +50,11 @@ class Contrast(nn.Module):
         if self.training:
             self.follow(encoder)
         with torch.no_grad():
-            seen = self.teacher[0](augmentation.scale(batch, WEAK, random))
+            seen = self.teacher[0](weakly(batch, self.crop, random))
             keys = functional.normalize(self.teacher[1](pooled(seen)), dim=1)
         others = torch.cat((keys, self.queue[: int(self.filled)]))
         loss, weaker = keys.new_zeros(()), None
-        for view in views(batch, random):
+        for view in views(batch, self.crop, random):
             query = functional.normalize(self.head(pooled(encoder(view))), dim=1)
             scores = query @ others.T / self.temperature
             loss = loss + functional.cross_entropy(scores, torch.arange(len(keys), device=scores.device))
@@ -75,9 +79,14 @@ class Contrast(nn.Module):
         self.filled.fill_(min(int(self.filled) + len(keys), len(self.queue)))
 
 
-def views(batch: SkeletonBatch, random: Generator) -> list[SkeletonBatch]:
-    """Three views of a batch, each stronger than the one before."""
-    weak = augmentation.scale(batch, WEAK, random)
+def weakly(batch: SkeletonBatch, least: float, random: Generator) -> SkeletonBatch:
+    """Cropped and scaled."""
+    return augmentation.scale(augmentation.crop(batch, least, random), WEAK, random)
+
+
+def views(batch: SkeletonBatch, least: float, random: Generator) -> list[SkeletonBatch]:
+    """Three views of a batch, each stronger than the one before; of one part in time, of at least the share `least`."""
+    weak = weakly(batch, least, random)
     if batch.keypoints.shape[-1] == 3:
         normal = augmentation.turn(weak, 90.0, 15.0, random)
     else:

@@ -5,7 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from skeleton.augmentation import CORRUPTIONS, drop_frames, face, jitter, mirror, miss_joints, scale, swap_sides, turn
+from skeleton.augmentation import (
+    CORRUPTIONS,
+    crop,
+    drop_frames,
+    face,
+    jitter,
+    mirror,
+    miss_joints,
+    scale,
+    swap_sides,
+    turn,
+)
 from skeleton.errors import SkeletonError
 from skeleton.layouts import get_layout
 from tests.skeleton.encoders.batches import make
@@ -44,6 +55,24 @@ def test_scaling_is_one_factor_for_each_axis_of_a_sample():
     assert (factors.flatten(1, 3).std(1) < 1e-4).all()
     assert 0.8 <= factors.min() < factors.max() <= 1.2
     assert factors.std() > 0.01
+
+
+def test_cropping_shows_a_part_of_the_time_in_all_rows():
+    batch = make(size=40, frames=30, missing=0.0)
+    batch.frames[:20, 21:] = False  # 21 rows, the rest is padding
+    batch.visible[:20, :, 21:] = False
+    number = torch.arange(30.0).view(1, 1, 30, 1, 1).expand_as(batch.keypoints)
+    cropped = crop(replace(batch, keypoints=number), 0.5, random())
+    assert torch.equal(cropped.times, batch.times) and torch.equal(cropped.visible, batch.visible)
+    for some, rows in ((slice(20), 21), (slice(20, 40), 30)):
+        shown = cropped.keypoints[some, 0, :rows, 0, 0]
+        steps = shown.diff(dim=1)
+        assert ((steps == 0) | (steps == 1)).all()
+        parts = (shown[:, -1] - shown[:, 0]) / (rows - 1)
+        assert 0.45 < parts.min() < 0.6 and 0.9 < parts.max() <= 1
+        assert shown.min() == 0 and shown.max() >= rows - 2  # parts lie anywhere
+    whole = crop(batch, 1.0, random())
+    assert torch.equal(whole.keypoints, batch.keypoints) and torch.equal(whole.confidence, batch.confidence)
 
 
 @pytest.mark.parametrize("coordinates", [2, 3])

@@ -146,7 +146,7 @@ def test_velocities_are_means_over_the_bin():
 def test_views_grow_and_the_teacher_follows():
     encoder, objective = build("contrast", momentum=0.5, queue=32)
     batch = waving()
-    weak, normal, strong = views(batch, random())
+    weak, normal, strong = views(batch, 1.0, random())
     assert weak.visible.all() and normal.visible.all()
     assert 0.4 < strong.visible.float().mean() < 0.6
     assert (weak.keypoints - batch.keypoints).abs().mean() < (normal.keypoints - batch.keypoints).abs().mean()
