@@ -61,10 +61,13 @@ class PretrainingConfig:
 
     def check(self) -> None:
         """Objectives that contradict the rest; one of weight 0, as an override leaves it, is none."""
-        self.objectives = {name: weight for name, weight in self.objectives.items() if weight}
+        unknown = sorted(set(self.options) - set(self.objectives))
+        left_out = {name for name, weight in self.objectives.items() if not weight}
+        self.objectives, self.options = (
+            {name: value for name, value in given.items() if name not in left_out} for given in (self.objectives, self.options)
+        )
         if not self.objectives:
             raise ConfigError("expected one objective or more, found none: set objectives={masked_motion: 1.0}")
-        unknown = sorted(set(self.options) - set(self.objectives))
         if unknown:
             raise ConfigError(f"expected options of the objectives {', '.join(self.objectives)}, found {unknown[0]}: drop it")
         if ("alignment" in self.objectives) != (self.data.texts is not None):

@@ -144,6 +144,8 @@ def test_wrong_uses_are_said(records, tmp_path):
 
 def test_an_objective_of_weight_0_is_none():
     arguments = ["data.skeletons=x", "objectives={contrast: 1.0, masked_motion: 0.0}"]
-    assert load_config(PretrainingConfig, arguments).objectives == {"contrast": 1.0}
+    options = "options={contrast: {queue: 16}, masked_motion: {share: 0.5}}"
+    loaded = load_config(PretrainingConfig, [*arguments, options])
+    assert (loaded.objectives, loaded.options) == ({"contrast": 1.0}, {"contrast": {"queue": 16}})
     with pytest.raises(ConfigError, match="expected one objective or more, found none"):
         load_config(PretrainingConfig, ["data.skeletons=x", "objectives={masked_motion: 0.0}"])
