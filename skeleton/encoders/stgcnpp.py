@@ -16,6 +16,7 @@ from torch.nn import functional
 from skeleton.encoders.base import Encoder, pool_any
 from skeleton.encoders.layers import InputNorm, MaskedBatchNorm, stages
 from skeleton.graph import adjacency
+from skeleton.products import linear
 
 DILATIONS = (1, 2, 3, 4)
 BRANCHES = len(DILATIONS) + 2  # and a maximum over three rows, and the row itself
@@ -34,9 +35,9 @@ class Projection(nn.Module):
     def forward(self, input: Tensor, mask: Tensor | None) -> Tensor:
         """mask [R, 1] or None."""
         if self.training or mask is not None:
-            return self.bn(functional.linear(input, self.weight), mask, self.bias)
+            return self.bn(linear(input, self.weight), mask, self.bias)
         scale, shift = fold(self.bn)
-        return functional.linear(input, self.weight * scale[:, None], self.bias * scale + shift)
+        return linear(input, self.weight * scale[:, None], self.bias * scale + shift)
 
 
 def fold(norm: MaskedBatchNorm) -> tuple[Tensor, Tensor]:
@@ -69,7 +70,7 @@ class GraphConv(nn.Module):
         people = hidden.flatten(0, 1)  # [T * P, V, C]
         joints = rearrange(self.A, "k target source -> (target k) source")
         mixed = torch.bmm(joints.expand(len(people), -1, -1), people)  # [T * P, V * K, C]: K times C channels of each joint
-        projected = mixed.view(len(rows), weight.shape[0] * weight.shape[1]) @ weight.flatten(0, 1)
+        projected = linear(mixed.view(len(rows), weight.shape[0] * weight.shape[1]), weight.flatten(0, 1).T)
         # What the bias of the projections comes to at each joint: it is a message of the visible joints alone.
         if mask is None:
             constant = torch.einsum("kvu,kc->vc", self.A, bias)
@@ -113,12 +114,12 @@ class TemporalConv(nn.Module):
 
         *dilated, highest = active.split(self.sizes[:-1], dim=-1)
         outputs = [
-            torch.cat(rows(branch, dilation), dim=-1) @ kernel
+            linear(torch.cat(rows(branch, dilation), dim=-1), kernel.T)
             for branch, dilation, kernel in zip(dilated, DILATIONS, self.kernels, strict=True)
         ]
         before, same, after = rows(highest, 1)
         most = before + functional.relu(same - before)  # the maximum; its own gradient halves where two are equal
-        outputs += [most + functional.relu(after - most), hidden[::stride] @ self.point.weight.T]
+        outputs += [most + functional.relu(after - most), linear(hidden[::stride], self.point.weight)]
         joined = torch.cat(outputs, dim=-1)
         shape, each = joined.shape, None if pooled is None else pooled.flatten(0, 2)
         bias = torch.cat((self.bias, self.bias.new_zeros(self.sizes[-1]), self.point.bias))
@@ -213,10 +214,10 @@ def published(state: dict[str, Tensor], prefix: str = "backbone.") -> dict[str, 
         made[new + "graph.weight"] = rearrange(given[old + "gcn.conv.weight"], "(k out) c 1 1 -> k c out", k=partitions)
         made[new + "graph.bias"] = given[old + "gcn.conv.bias"].view(partitions, -1)
         norm(new + "graph.bn", old + "gcn.bn")
-        for branch, (linear, bn) in {"residual": ("conv", "bn"), "gcn.down": ("0", "1")}.items():
-            if f"{old}{branch}.{linear}.weight" in given:
+        for branch, (dense, bn) in {"residual": ("conv", "bn"), "gcn.down": ("0", "1")}.items():
+            if f"{old}{branch}.{dense}.weight" in given:
                 name = new + branch.replace("gcn", "graph")
-                projection(name, f"{old}{branch}.{linear}")
+                projection(name, f"{old}{branch}.{dense}")
                 norm(name + ".bn", f"{old}{branch}.{bn}")
         branches = [f"{old}tcn.branches.{number}" for number in range(BRANCHES)]
         projection(new + "time.reduce", *[name + ".0" for name in branches[:-1]])
