@@ -42,10 +42,12 @@ class AugmentConfig:
     """What changes from epoch to epoch."""
 
     crop: float = field("shortest part of a clip that is taken for the whole; 1 takes all", 0.5)
+    uneven: bool = field("rows at random moments instead of evenly spaced ones: the speed varies within a clip", False)
     turn: float = field("degrees about the vertical, at most either way (3D)", 0.0)
     tilt: float = field("degrees about the other axes, at most either way (3D)", 0.0)
     scale: float = field("share by which each axis is longer or shorter, at most", 0.1)
     mirror: float = field("share of the clips whose left and right are exchanged", 0.0)
+    behind: float = field("share of the clips shown as depth cameras see a person from behind: sides exchanged, half a turn (3D)", 0.0)
     jitter: float = field("deviation of noise on each coordinate, metres or frame heights", 0.0)
     miss_joints: float = field("share of joints missed, at most; drawn for each batch", 0.0)
     drop_frames: float = field("share of rows lost, at most; drawn for each batch", 0.0)

@@ -109,7 +109,7 @@ def train(config: PretrainingConfig) -> RunFolder:
     )
     folder.describe(config)
     rows = WindowRows(
-        clips, config.data.rows, config.data.max_persons, config.augment.crop, config.seed,
+        clips, config.data.rows, config.data.max_persons, config.augment.crop, config.augment.uneven, config.seed,
         stride=encoder.stride, events=events, texts=texts,
     )  # fmt: skip
     loader = DataLoader(

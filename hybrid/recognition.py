@@ -75,7 +75,7 @@ def train(config: RecognitionConfig) -> RunFolder:
     )
     folder.describe(config)
     settings = config.train
-    rows = ActionRows(actions.train, config.data.rows, config.data.max_persons, config.augment.crop, config.seed)
+    rows = ActionRows(actions.train, config.data.rows, config.data.max_persons, config.augment.crop, config.augment.uneven, config.seed)
     loader = DataLoader(
         rows, settings.batch_size, sampler=Shuffled(rows), drop_last=len(rows) >= settings.batch_size,
         collate_fn=partial(collate_rows, layout=actions.layout),
@@ -200,11 +200,17 @@ def together(members: list[Path]) -> list[dict[str, Any]]:
 
 
 def report(config: RecognitionConfig, folder: RunFolder) -> dict[str, Any]:
-    """Score predictions.jsonl; writes report.json and report.html."""
+    """Score predictions.jsonl; writes report.json and report.html. `new` is the score of the test clips of which the training
+    clips hold no copy."""
     actions = load_actions(config.data, config.seed)
     lines = read_jsonl(folder.predictions)
     samples, known = samples_of(actions.test, actions.classes), samples_of([*actions.train, *actions.val], actions.classes)
     result = score(lines, samples, known, benchmark=config.data.file, config_hash=config_hash(config))
+    copies = actions.copies()
+    new = score([line for line in lines if line["id"] not in copies], [s for s in samples if s.id not in copies], known)
+    result["new"] = {"copies": len(copies), **new["tasks"].get("action", {})}
+    if copies:
+        print(f"{len(copies)} of {len(samples)} test clips are copies of training clips; accuracy of the others {new['micro_accuracy']:.3f}")
     write_json(folder.report, result)
     with atomic(folder.page) as file:
         file.write(render(result, config.name, samples, lines))

@@ -83,21 +83,18 @@ def crop(batch: SkeletonBatch, least: float, random: Generator) -> SkeletonBatch
 
 def mirror(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
     """Left and right exchanged in a `share` of the samples. Wrong where the label tells sides apart."""
-    order = torch.as_tensor(get_layout(batch.layout).mirror.copy(), device=batch.visible.device)
-    chosen = _rand((len(batch.aspect),), batch, random) < share
-    flipped = batch.keypoints[..., order, :].clone()
-    edge = batch.aspect[:, None, None, None] if flipped.shape[-1] == 2 else 0.0
-    flipped[..., 0] = (edge - flipped[..., 0]) * batch.visible[..., order]
+    edge = batch.aspect[:, None, None, None] if batch.keypoints.shape[-1] == 2 else 0.0
+    across = (edge - batch.keypoints[..., 0]) * batch.visible
+    return _exchanged(batch, torch.cat((across[..., None], batch.keypoints[..., 1:]), -1), _chosen(batch, share, random))
 
-    def either(new: Tensor, old: Tensor) -> Tensor:
-        return torch.where(chosen.view(-1, *[1] * (old.dim() - 1)), new, old)
 
-    return replace(
-        batch,
-        keypoints=either(flipped, batch.keypoints),
-        confidence=either(batch.confidence[..., order], batch.confidence),
-        visible=either(batch.visible[..., order], batch.visible),
-    )
+def behind(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
+    """A `share` of the samples as depth cameras show a person from behind, whose back they take for the front: left and right
+    are taken for each other, and so `face` turns the clip by half a circle. Raises SkeletonError for C=2."""
+    if batch.keypoints.shape[-1] != 3:
+        raise SkeletonError("expected metres (C=3) for clips as from behind, found pixels: set augment.behind=0")
+    turned = batch.keypoints * torch.tensor([-1.0, 1.0, -1.0], device=batch.keypoints.device)
+    return _exchanged(batch, turned, _chosen(batch, share, random))
 
 
 def jitter(batch: SkeletonBatch, deviation: float, random: Generator) -> SkeletonBatch:
@@ -119,14 +116,8 @@ def drop_frames(batch: SkeletonBatch, share: float, random: Generator) -> Skelet
 
 def swap_sides(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:
     """Left and right are taken for each other in rows, with probability `share`; nothing moves."""
-    order = torch.as_tensor(get_layout(batch.layout).mirror.copy(), device=batch.visible.device)
-    rows = (_rand(batch.frames.shape, batch, random) < share)[:, None, :, None]
-    return replace(
-        batch,
-        keypoints=torch.where(rows[..., None], batch.keypoints[..., order, :], batch.keypoints),
-        confidence=torch.where(rows, batch.confidence[..., order], batch.confidence),
-        visible=torch.where(rows, batch.visible[..., order], batch.visible),
-    )
+    rows = _rand(batch.frames.shape, batch, random) < share
+    return _exchanged(batch, batch.keypoints, rows[:, None, :, None])
 
 
 CORRUPTIONS = {"jitter": jitter, "miss_joints": miss_joints, "drop_frames": drop_frames, "swap_sides": swap_sides}
@@ -140,6 +131,22 @@ def _only(batch: SkeletonBatch, kept: Tensor) -> SkeletonBatch:
         confidence=batch.confidence * visible,
         visible=visible,
     )
+
+
+def _exchanged(batch: SkeletonBatch, keypoints: Tensor, chosen: Tensor) -> SkeletonBatch:
+    """With `keypoints` whose left and right are exchanged, where chosen (bool, broadcasts against visible)."""
+    order = torch.as_tensor(get_layout(batch.layout).mirror.copy(), device=batch.visible.device)
+    return replace(
+        batch,
+        keypoints=torch.where(chosen[..., None], keypoints[..., order, :], batch.keypoints),
+        confidence=torch.where(chosen, batch.confidence[..., order], batch.confidence),
+        visible=torch.where(chosen, batch.visible[..., order], batch.visible),
+    )
+
+
+def _chosen(batch: SkeletonBatch, share: float, random: Generator) -> Tensor:
+    """[B, 1, 1, 1] bool: true for about a `share` of the samples."""
+    return (_rand((len(batch.aspect),), batch, random) < share)[:, None, None, None]
 
 
 def _rand(shape: tuple[int, ...], batch: SkeletonBatch, random: Generator) -> Tensor:

@@ -37,6 +37,12 @@ class Actions:
     layout: str
     coordinates: int
 
+    def copies(self) -> set[str]:
+        """Names of the test clips whose joints are those of a clip to train on, number by number: who remembers that one knows
+        the answer. In NW-UCLA they are a fifth of the test split."""
+        known = {clip.skeleton.keypoints.tobytes() for clip in (*self.train, *self.val)}
+        return {clip.name for clip in self.test if clip.skeleton.keypoints.tobytes() in known}
+
 
 def load_actions(config: ActionsConfig, seed: int) -> Actions:
     """The splits of a file; what is held out of training depends on the seed alone. Raises DataError, FormatError."""
@@ -125,31 +131,30 @@ class ActionRows(Dataset):
     """Clip i as (keypoints [M, R, V, C], confidence, visible [M, R, V], times [R], aspect, label or -1), R rows of it.
 
     Coordinates are frame heights or metres. Rows are `rows` moments evenly spaced over the clip, or over a random part of
-    it in training, and lie on straight lines between the rows of the clip where both are visible; else the nearer one.
+    it in training (`uneven`: random moments of it), and lie on straight lines between the rows of the clip where both are visible; else the nearer one.
     """
 
-    def __init__(self, clips: Sequence[Clip], rows: int, max_persons: int, crop: float = 1.0, seed: int = 0):
-        self.clips, self.rows, self.max_persons, self.crop, self.seed = clips, rows, max_persons, crop, seed
+    def __init__(self, clips: Sequence[Clip], rows: int, max_persons: int, crop: float = 1.0, uneven: bool = False, seed: int = 0):
+        self.clips, self.rows, self.max_persons, self.crop, self.uneven, self.seed = clips, rows, max_persons, crop, uneven, seed
         self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def span(self, place: int) -> tuple[float, float]:
-        """First and last row of the part that is taken this epoch."""
-        last = self.clips[place].skeleton.num_frames - 1
-        if self.crop == 1:
-            return 0.0, float(last)
+    def moments(self, place: int) -> np.ndarray:
+        """[R] ascending places between the rows of the clip: those of this epoch."""
+        last = float(self.clips[place].skeleton.num_frames - 1)
         random = np.random.default_rng((self.seed, self.epoch, place))
-        length = random.uniform(self.crop, 1) * last
+        length = last if self.crop == 1 else random.uniform(self.crop, 1) * last
         begin = random.uniform(0, last - length)
-        return begin, begin + length
+        shares = np.sort(random.random(self.rows)) if self.uneven else np.linspace(0, 1, self.rows)
+        return begin + length * shares
 
     def __getitem__(self, place: int) -> tuple[np.ndarray, ...]:
         clip = self.clips[place]
         record = clip.skeleton
         last = record.num_frames - 1
-        moments = np.linspace(*self.span(place), self.rows)
+        moments = self.moments(place)
         before = np.minimum(moments.astype(np.int64), max(last - 1, 0))
         after = np.minimum(before + 1, last)
         share = (moments - before)[None, :, None]

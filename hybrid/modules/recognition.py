@@ -63,6 +63,8 @@ def augment(batch: SkeletonBatch, config: AugmentConfig, random: torch.Generator
         batch = augmentation.scale(batch, config.scale, random)
     if config.mirror:
         batch = augmentation.mirror(batch, config.mirror, random)
+    if config.behind:
+        batch = augmentation.behind(batch, config.behind, random)
     if config.jitter:
         batch = augmentation.jitter(batch, config.jitter, random)
     for spoil, most in ((augmentation.miss_joints, config.miss_joints), (augmentation.drop_frames, config.drop_frames)):

@@ -20,7 +20,8 @@ from skeleton.layouts import get_layout
 
 @pytest.fixture(scope="module")
 def actions(tmp_path_factory):
-    """Two classes: the left or the right hand goes up and down; 60 clips, a quarter of them to test."""
+    """Two classes: the left or the right hand goes up and down; 60 clips, a quarter of them to test, the last a copy of a
+    training clip."""
     random, layout = np.random.default_rng(0), get_layout("kinect20")
     rest = np.zeros((20, 3), np.float32)
     for joint, place in {"left_hip": (0.1, -0.5), "right_hip": (-0.1, -0.5), "left_shoulder": (0.2, 0), "neck": (0, 0.1),
@@ -31,6 +32,7 @@ def actions(tmp_path_factory):
         rows = np.repeat(rest[None], length, 0) + random.normal(0, 0.01, (length, 20, 3)) + random.normal(0, 1, 3)
         rows[:, layout.index(("left_hand", "right_hand")[number // 4 % 2]), 1] += 0.5 * np.sin(np.arange(length) / 2) ** 2
         clips.append(rows.astype(np.float32))
+    clips[59], lengths[59] = clips[57], lengths[57]
     path = tmp_path_factory.mktemp("actions") / "set.npz"
     np.savez(
         path, xyz=np.concatenate(clips), offset=np.concatenate(([0], lengths.cumsum())), label=np.arange(60) // 4 % 2,
@@ -70,6 +72,9 @@ def test_learns_and_reports(actions, run):
     row = report["tasks"]["action"]
     assert row["chance"] == 0.5 and row["ci95"][0] < row["accuracy"] <= row["ci95"][1]
     assert 0.4 < row["majority"] < 0.6
+    new = report["new"]
+    assert (new["copies"], new["n"]) == (1, 14)
+    assert round(14 * new["accuracy"]) in (round(15 * row["accuracy"]) - 1, round(15 * row["accuracy"]))
     assert set(report["probes"]) == {"miss_joints", "drop_frames"}
     folder = RunFolder.create(run, "joint")
     lines = read_jsonl(folder.predictions)
@@ -91,7 +96,8 @@ def test_scores_of_streams_add_up(actions, run):
     first, second, sums = compared["runs"]
     assert first["p"] == 1 and first["alone_right"] == first["reference_alone_right"] == 0
     assert second["alone_right"] - second["reference_alone_right"] == round(15 * (second["accuracy"] - first["accuracy"]))
-    assert sums["n"] == 15 and sums["command"] and sums["kept"] == {}
+    assert (sums["n"], sums["new"]["n"], sums["new"]["copies"]) == (15, 14, 1)
+    assert sums["command"] and sums["kept"] == {}
     one, two, both = (read_jsonl(RunFolder.create(run, name).predictions) for name in ("joint", "motion", "both"))
     for a, b, c in zip(one, two, both, strict=True):
         assert c["scores"] == pytest.approx((np.array(a["scores"]) + b["scores"]).tolist(), abs=1e-6)

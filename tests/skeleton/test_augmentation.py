@@ -7,6 +7,7 @@ import torch
 
 from skeleton.augmentation import (
     CORRUPTIONS,
+    behind,
     crop,
     drop_frames,
     face,
@@ -47,6 +48,21 @@ def test_turning_keeps_lengths_and_heights():
 def test_turning_needs_metres():
     with pytest.raises(SkeletonError, match=r"expected metres \(C=3\) to turn people about the vertical, found pixels"):
         turn(make(), 10, 0, random())
+
+
+def test_from_behind_sides_are_exchanged_and_facing_turns():
+    batch, layout = make(size=3, missing=0.0, coordinates=3), get_layout("coco17")
+    seen = behind(batch, 1.0, random())
+    left, right = layout.index("left_wrist"), layout.index("right_wrist")
+    torch.testing.assert_close(seen.keypoints[..., left, :], batch.keypoints[..., right, :] * torch.tensor([-1.0, 1.0, -1.0]))
+    torch.testing.assert_close(behind(seen, 1.0, random()).keypoints, batch.keypoints)
+    # What a camera takes for the front looks, once it is faced, as if the sides alone had been exchanged and turned to face.
+    exchanged = face(swap_sides(batch, 1.0, random()))
+    torch.testing.assert_close(face(seen).keypoints, exchanged.keypoints, atol=1e-4, rtol=0)
+    some = behind(make(size=200, coordinates=3), 0.25, random()).keypoints != make(size=200, coordinates=3).keypoints
+    assert 0.15 < some.flatten(1).any(1).float().mean() < 0.35
+    with pytest.raises(SkeletonError, match=r"expected metres \(C=3\) for clips as from behind, found pixels"):
+        behind(make(), 0.5, random())
 
 
 def test_scaling_is_one_factor_for_each_axis_of_a_sample():

@@ -1,5 +1,7 @@
 """Labelled clips: what a file must hold, how it is split, and which rows a network gets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -120,6 +122,23 @@ def test_training_takes_another_part_each_epoch(tmp_path):
         rows.epoch = epoch
         spans.append(rows[9][3][-1] * 30 / (clips[9].skeleton.num_frames - 1))
     assert 0.5 <= min(spans) < 0.6 and 0.9 < max(spans) <= 1
+
+
+def test_uneven_rows_are_random_moments_in_their_order(tmp_path):
+    write(tmp_path / "set.npz")
+    clips = load_actions(config(tmp_path / "set.npz"), seed=0).train
+    times = ActionRows(clips, 64, 1, crop=0.5, uneven=True, seed=3)[9][3]
+    steps = np.diff(times)
+    assert (steps >= 0).all() and steps.std() > 0.5 * steps.mean()
+    assert np.diff(ActionRows(clips, 64, 1, crop=0.5, seed=3)[9][3]).std() < 1e-6
+
+
+def test_copies_of_training_clips_are_found(tmp_path):
+    write(tmp_path / "set.npz")
+    actions = load_actions(config(tmp_path / "set.npz"), seed=0)
+    assert actions.copies() == set()
+    copied = [replace(actions.train[3], name="one"), replace(actions.val[0], name="other")]
+    assert replace(actions, test=[*actions.test, *copied]).copies() == {"one", "other"}
 
 
 def test_a_clip_of_one_row_and_persons_of_unlike_number(tmp_path):
