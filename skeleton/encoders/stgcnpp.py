@@ -70,20 +70,20 @@ class GraphConv(nn.Module):
         people = hidden.flatten(0, 1)  # [T * P, V, C]
         joints = rearrange(self.A, "k target source -> (target k) source")
         mixed = torch.bmm(joints.expand(len(people), -1, -1), people)  # [T * P, V * K, C]: K times C channels of each joint
-        projected = linear(mixed.view(len(rows), weight.shape[0] * weight.shape[1]), weight.flatten(0, 1).T)
+        projected = linear(mixed.view(*hidden.shape[:3], weight[..., 0].numel()), weight.flatten(0, 1).T)
         # What the bias of the projections comes to at each joint: it is a message of the visible joints alone.
         if mask is None:
             constant = torch.einsum("kvu,kc->vc", self.A, bias)
-            projected.view(shape).add_(constant + shift if folded else constant)
+            projected = projected.add_(constant + shift if folded else constant).flatten(0, 2)
         else:
-            projected = torch.addmm(projected, torch.einsum("kvu,tpu->tpvk", self.A, mask[..., 0]).flatten(0, 2), bias)
+            projected = torch.addmm(projected.flatten(0, 2), torch.einsum("kvu,tpu->tpvk", self.A, mask[..., 0]).flatten(0, 2), bias)
         if not folded:
             projected = self.bn(projected, each)
         return functional.relu_(projected.add_(residual)).view(shape)
 
 
 class TemporalConv(nn.Module):
-    """[T, P, V, C] -> [T / stride, P, V, C]: six branches in time between two projections."""
+    """[T, P, V, C] -> rows [T / stride * P * V, C]: six branches in time between two projections."""
 
     def __init__(self, channels: int, stride: int):
         super().__init__()
@@ -121,10 +121,10 @@ class TemporalConv(nn.Module):
         most = before + functional.relu(same - before)  # the maximum; its own gradient halves where two are equal
         outputs += [most + functional.relu(after - most), linear(hidden[::stride], self.point.weight)]
         joined = torch.cat(outputs, dim=-1)
-        shape, each = joined.shape, None if pooled is None else pooled.flatten(0, 2)
+        each = None if pooled is None else pooled.flatten(0, 2)
         bias = torch.cat((self.bias, self.bias.new_zeros(self.sizes[-1]), self.point.bias))
         normed = self.bn(joined.flatten(0, 2), each, bias)
-        return self.expand(functional.relu_(normed), each).view(shape)
+        return self.expand(functional.relu_(normed), each)
 
 
 class Block(nn.Module):
@@ -139,12 +139,12 @@ class Block(nn.Module):
     def forward(self, hidden: Tensor, mask: Tensor | None, pooled: Tensor | None) -> Tensor:
         """[T, P, V, C] with mask [T, P, V, 1] -> [T / stride, P, V, C'] with mask `pooled`."""
         update = self.time(self.graph(hidden, mask), mask, pooled)
+        hidden = hidden[:: self.stride]
         if self.same:
-            update.add_(hidden)
+            update.add_(hidden.flatten(0, 2))
         elif self.residual is not None:
-            rows = hidden[:: self.stride].flatten(0, 2)
-            update.add_(self.residual(rows, None if pooled is None else pooled.flatten(0, 2)).view(update.shape))
-        return functional.relu_(update)
+            update.add_(self.residual(hidden.flatten(0, 2), None if pooled is None else pooled.flatten(0, 2)))
+        return functional.relu_(update).view(*hidden.shape[:3], update.shape[1])  # last, as autograd copies what views have in place
 
 
 class STGCNPP(Encoder):
