@@ -130,8 +130,9 @@ def _pickle(path: Path, config: ActionsConfig) -> tuple[list[Clip], list[str]]:
 class ActionRows(Dataset):
     """Clip i as (keypoints [M, R, V, C], confidence, visible [M, R, V], times [R], aspect, label or -1), R rows of it.
 
-    Coordinates are frame heights or metres. Rows are `rows` moments evenly spaced over the clip, or over a random part of
-    it in training (`uneven`: random moments of it), and lie on straight lines between the rows of the clip where both are visible; else the nearer one.
+    Coordinates are frame heights or metres. Rows are `rows` moments evenly spaced over the clip, or over a random part of it in
+    training (`uneven`: random moments of it). They lie on straight lines between the rows of the clip where both are visible;
+    else each is the nearer one.
     """
 
     def __init__(self, clips: Sequence[Clip], rows: int, max_persons: int, crop: float = 1.0, uneven: bool = False, seed: int = 0):
