@@ -35,7 +35,8 @@ def num_movements() -> int:
 
 
 def event_targets(events: list[LimbEvent], track_ids: list[int], bins: int, width: float) -> np.ndarray:
-    """Targets [M, K, G, F] float32 of one clip; persons in the order of `track_ids`, bins of `width` seconds."""
+    """Targets [M, K, G, F] float32 of one clip; persons in the order of `track_ids`, bins of `width` in the unit of
+    the events' times."""
     targets = np.zeros((len(track_ids), bins, len(LIMBS), len(columns())), dtype=np.float32)
     starts = np.arange(bins) * width
     for event in events:

@@ -21,6 +21,7 @@ from skeleton.layouts import LIMBS, convert
 from skeleton.record import Skeleton
 from skeleton.transforms import SkeletonBatch, kept_persons
 
+FAR = 10_000  # rows before the first and after the last one that a clock is asked about
 LEAST_ROWS = 4  # of a window: shorter ends of records are left out
 
 
@@ -85,11 +86,16 @@ class WindowRows(ActionRows):
     def targets(self, place: int) -> np.ndarray:
         """[M, K, G, F]: what each limb does in each bin of the part that is taken this epoch."""
         record = self.clips[place].skeleton
-        first, last = np.interp(self.span(place), np.arange(record.num_frames), record.timestamps)
-        step = max(last - first, 1e-6) / max(self.rows - 1, 1)
-        moved = [replace(event, start=event.start - first, end=event.end - first) for event in self.events[place]]
+        times = np.interp(self.moments(place), np.arange(record.num_frames), record.timestamps)
+        step = max(times[-1] - times[0], 1e-6) / max(self.rows - 1, 1)
+        # Seconds to rows; before the first row and after the last one the clock goes on at their mean rate.
+        seconds, rows = [times[0] - FAR * step, *times, times[-1] + FAR * step], [-FAR, *range(self.rows), self.rows - 1 + FAR]
+        placed = [
+            replace(event, start=np.interp(event.start, seconds, rows), end=np.interp(event.end, seconds, rows))
+            for event in self.events[place]
+        ]
         tracks = record.track_ids[kept_persons(record, self.max_persons)].tolist()
-        return event_targets(moved, tracks, -(-self.rows // self.stride), self.stride * step)
+        return event_targets(placed, tracks, -(-self.rows // self.stride), self.stride)
 
 
 def collate_windows(items: list[tuple], layout: str) -> tuple[SkeletonBatch, torch.Tensor, torch.Tensor]:

@@ -56,20 +56,27 @@ def test_targets_are_of_the_part_that_is_taken(records):
     clips = load_windows(config(records, "x", "data.seconds=6").data)
     events = find_events(clips)
     assert any(event.limb == "left arm" and event.movement == "raise" for event in events[0])
-    rows = WindowRows(clips, 24, 2, 1.0, 0, stride=4, events=events, texts=None)
+    rows = WindowRows(clips, 24, 2, stride=4, events=events, texts=None)
     targets = rows[0][6]
     assert targets.shape == (1, 6, len(LIMBS), len(columns()))
     arm = targets[0, :, LIMBS.index("left arm"), columns()["raise"]]
     assert arm.tolist() == [0, 1, 1, 1, 1, 0]  # from 1 s to 4.5 s, and a bin takes 1.04 s
     assert not targets[0, :, LIMBS.index("right arm")].any()
-    part = WindowRows(clips, 24, 2, 0.5, 0, stride=4, events=events, texts=None)
+    part = WindowRows(clips, 24, 2, crop=0.5, stride=4, events=events, texts=None)
     for epoch in range(20):
         part.epoch = epoch
-        begin, end = part.span(0)
+        begin, end = part.moments(0)[[0, -1]]
         arm = part[0][6][0, :, LIMBS.index("left arm"), columns()["raise"]]
         width = 4 * (end - begin) / 24 / 23
         if begin / 24 < 0.7:
             assert abs(begin / 24 + arm.argmax() * width - 1) < width
+    uneven = WindowRows(clips, 24, 2, uneven=True, stride=4, events=events, texts=None)
+    times = uneven.moments(0) / 24
+    raised = [bool((1.1 < bin_times.min()) & (bin_times.max() < 4.4)) for bin_times in times.reshape(6, 4)]
+    arm = uneven[0][6][0, :, LIMBS.index("left arm"), columns()["raise"]]
+    assert sum(raised) > 1 and arm[raised].all()
+    resting = [bool((bin_times.max() < 0.9) | (bin_times.min() > 4.6)) for bin_times in times.reshape(6, 4)]
+    assert sum(resting) > 0 and not arm[resting].any()
 
 
 def test_objectives_together_and_then_recognition(records, tmp_path):
