@@ -92,6 +92,7 @@ class RecognitionTest:
         "the network is that of train.start; 0 for none", 0
     )
     members: list[str] = field("run folders whose scores are added up: nothing is run, the sum is scored", [])
+    weights: list[float] = field("of the members' scores; empty for all alike", [])
     score_only: bool = field("score the predictions of the run folder again, without a model", False)
 
 
@@ -123,6 +124,11 @@ class RecognitionConfig:
         ):
             if not least <= value <= most:
                 raise ConfigError(f"expected {name} in {least} .. {most}, found {value}")
+        if self.test.weights and len(self.test.weights) != len(self.test.members):
+            raise ConfigError(
+                f"expected a weight for each of test.members, found {len(self.test.weights)} in test.weights and "
+                f"{len(self.test.members)} members: give as many, or none"
+            )
         if self.test.neighbours and not self.train.start:
             raise ConfigError(
                 f"expected train.start with test.neighbours={self.test.neighbours}, found none: whose features? give a checkpoint, "

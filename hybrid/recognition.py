@@ -128,7 +128,7 @@ def answer(config: RecognitionConfig, folder: RunFolder) -> None:
     """Write predictions.jsonl: the scores of every test clip, clean and with every probe."""
     if config.test.members:
         RunFolder.create(config.output, config.name).describe(config)
-        write_jsonl(folder.predictions, together([Path(member) for member in config.test.members]))
+        write_jsonl(folder.predictions, together([Path(member) for member in config.test.members], config.test.weights))
         return
     unknown = sorted(set(config.test.probes) - set(CORRUPTIONS))
     if unknown:
@@ -186,15 +186,16 @@ def neighbours(
     return scores
 
 
-def together(members: list[Path]) -> list[dict[str, Any]]:
-    """Lines of predictions whose scores are the sums of those of run folders, such as those of four streams."""
+def together(members: list[Path], weights: Sequence[float] = ()) -> list[dict[str, Any]]:
+    """Lines of predictions whose scores are the weighted sums of those of run folders, such as those of four streams."""
     tables = [{(line["id"], line["probe"]): line for line in read_jsonl(RunFolder(folder).predictions)} for folder in members]
     for folder, table in zip(members, tables, strict=True):
         if table.keys() != tables[0].keys():
             raise DataError(f"expected the same clips and probes in {folder} as in {members[0]}, found others: test both alike")
+    share = torch.tensor([*(weights or [1.0] * len(members))])
     lines = []
     for key, line in tables[0].items():
-        scores = torch.tensor([table[key]["scores"] for table in tables]).sum(0)
+        scores = share @ torch.tensor([table[key]["scores"] for table in tables])
         lines.append(line | {"prediction": int(scores.argmax()), "scores": scores.tolist()})
     return lines
 

@@ -102,6 +102,10 @@ def test_scores_of_streams_add_up(actions, run):
     for a, b, c in zip(one, two, both, strict=True):
         assert c["scores"] == pytest.approx((np.array(a["scores"]) + b["scores"]).tolist(), abs=1e-6)
         assert c["prediction"] == int(np.argmax(c["scores"]))
+    results(config(actions, run, "name=weighted", members, "test.weights=[0.75,0.25]"))
+    weighted = read_jsonl(RunFolder.create(run, "weighted").predictions)
+    for a, b, c in zip(one, two, weighted, strict=True):
+        assert c["scores"] == pytest.approx((0.75 * np.array(a["scores"]) + 0.25 * np.array(b["scores"])).tolist(), abs=1e-6)
     results(config(actions, run, "name=joint", "test.probes={jitter: 0.1}"))
     kept = measure(RecognitionBench([f"{run}/joint"], "x.json"))["runs"][0]["kept"]
     assert 0 < kept["jitter"] <= 1.5
@@ -178,6 +182,8 @@ def test_faced_clips_are_told_apart_alike_from_every_side(actions, run, tmp_path
 
 
 def test_wrong_uses_are_said(actions, run):
+    with pytest.raises(ConfigError, match="expected a weight for each of test.members, found 1 in test.weights and 2 members"):
+        config(actions, run, "test.members=[a,b]", "test.weights=[1]")
     with pytest.raises(DataError, match="expected probes among jitter, .*, found blur"):
         results(config(actions, run, "name=joint", "test.probes={blur: 0.3}"))
     with pytest.raises(CheckpointError, match="expected the weights of this run in .*joint, found others"):
