@@ -48,7 +48,7 @@ def _gradients(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
 
 def turned(left: Tensor, right: Tensor) -> Tensor:
     """[R, C'] and [R, C] -> [C', C], summed over rows. oneDNN copies both in another order first: where its product is no faster
-    than MKL's, which is so without AVX-512, that takes a fifth longer."""
+    than MKL's, which is so without AVX-512, that takes a third longer."""
     return product(left.T, right.T, None) if WIDE else left.T @ right
 
 
