@@ -175,7 +175,7 @@ def test_other_layouts_and_metres(name, layout):
 
 @every_encoder
 def test_learns(name):
-    """A few steps on two clips that differ in one moving wrist bring the loss down."""
+    """At most 60 steps on two clips that differ in one moving wrist halve the loss."""
     encoder = build(name)
     batch = make(size=2, persons=1, frames=16, missing=0.1)
     points = batch.keypoints.clone()
@@ -185,14 +185,16 @@ def test_learns(name):
     head = torch.nn.Linear(WIDTH, 2)
     optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=3e-3)
     losses = []
-    for _ in range(25):
+    for _ in range(60):
         logits = head(encoder(batch).features.mean((1, 2, 3)))
         loss = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1]))
+        losses.append(loss.item())
+        if losses[-1] < 0.5 * losses[0]:
+            return
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.7 * losses[0]
+    pytest.fail(f"expected half the first loss within 60 steps, found {losses[::6]}")
 
 
 def test_times_are_the_mean_of_the_real_rows():
