@@ -72,10 +72,10 @@ def test_targets_are_of_the_part_that_is_taken(records):
             assert abs(begin / 24 + arm.argmax() * width - 1) < width
     uneven = WindowRows(clips, 24, 2, uneven=True, stride=4, events=events, texts=None)
     times = uneven.moments(0) / 24
-    raised = [bool((1.1 < bin_times.min()) & (bin_times.max() < 4.4)) for bin_times in times.reshape(6, 4)]
+    raised = [bool(bin_times.min() > 1.1 and bin_times.max() < 4.4) for bin_times in times.reshape(6, 4)]
     arm = uneven[0][6][0, :, LIMBS.index("left arm"), columns()["raise"]]
     assert sum(raised) > 1 and arm[raised].all()
-    resting = [bool((bin_times.max() < 0.9) | (bin_times.min() > 4.6)) for bin_times in times.reshape(6, 4)]
+    resting = [bool(bin_times.max() < 0.9 or bin_times.min() > 4.6) for bin_times in times.reshape(6, 4)]
     assert sum(resting) > 0 and not arm[resting].any()
 
 
