@@ -209,9 +209,9 @@ def report(config: RecognitionConfig, folder: RunFolder) -> dict[str, Any]:
     result = score(lines, samples, known, benchmark=config.data.file, config_hash=config_hash(config))
     copies = actions.copies()
     new = score([line for line in lines if line["id"] not in copies], [s for s in samples if s.id not in copies], known)
-    result["new"] = {"copies": len(copies), **new["tasks"].get("action", {})}
+    result["new"] = {"copies": len(copies), **new["tasks"].get("action", {"n": 0, "accuracy": None})}
     if copies:
-        print(f"{len(copies)} of {len(samples)} test clips are copies of training clips; accuracy of the others {new['micro_accuracy']:.3f}")
+        print(f"{len(copies)} of {len(samples)} test clips are copies of training clips; accuracy of the others: {result['new']['accuracy']}")
     write_json(folder.report, result)
     with atomic(folder.page) as file:
         file.write(render(result, config.name, samples, lines))

@@ -10,12 +10,16 @@ import torch
 from hybrid import recognition
 from hybrid.benches.recognition import RecognitionBench, measure
 from hybrid.config import load_config
-from hybrid.config_recognition import RecognitionConfig
+from hybrid.config_recognition import AugmentConfig, RecognitionConfig
+from hybrid.data.actions import Actions
 from hybrid.errors import CheckpointError, ConfigError, DataError
 from hybrid.kinds import kind_of
+from hybrid.modules.recognition import augment
 from hybrid.run_folder import RunFolder, read_jsonl
 from hybrid.schema import TrainConfig
+from skeleton.augmentation import behind
 from skeleton.layouts import get_layout
+from tests.skeleton.encoders.batches import make
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +88,21 @@ def test_learns_and_reports(actions, run):
     assert lines[0]["scores"] != lines[15]["scores"]
     assert folder.page.is_file() and (folder.path / "environment.json").is_file()
     assert {path.name for path in folder.checkpoints.iterdir()} == {"last.ckpt", "best.ckpt"}
+
+
+def test_nothing_is_new_where_every_test_clip_is_a_copy(actions, run, monkeypatch):
+    results(config(actions, run, "name=joint"))
+    monkeypatch.setattr(Actions, "copies", lambda self: {clip.name for clip in self.test})
+    report = recognition.report(config(actions, run, "name=joint"), RunFolder.create(run, "joint"))
+    assert report["n"] == 15 and report["new"] == {"copies": 15, "n": 0, "accuracy": None}
+
+
+def test_clips_are_shown_as_from_behind():
+    batch = make(size=2, coordinates=3)
+    plain, seen = (augment(batch, AugmentConfig(scale=0, behind=share), torch.Generator()) for share in (0.0, 1.0))
+    torch.testing.assert_close(plain.keypoints, batch.keypoints)
+    torch.testing.assert_close(seen.keypoints, behind(batch, 1.0, torch.Generator()).keypoints)
+    assert not torch.equal(seen.keypoints, plain.keypoints)
 
 
 def test_scores_of_streams_add_up(actions, run):
