@@ -3,7 +3,7 @@
 A block is graph convolution over learned adjacencies, then six branches in time (four dilated convolutions, a maximum
 and the row itself), both with residuals. What differs from mmaction2 is how it is computed, not what: hidden states are
 rows [T * P * V, C]; joints are mixed before they are projected, so that the projections of all partitions are one matrix
-product, as are those of the six branches; taps in time are whole blocks of rows. In evaluation batch norms are folded
+product, as are those of the six branches; convolutions in time read the rows where they lie. In evaluation batch norms are folded
 into the products before them; what is new is added to and cut off in place.
 `published` turns the weights of PYSKL and mmaction2 into those of this network.
 """
@@ -102,29 +102,26 @@ class TemporalConv(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor | None, pooled: Tensor | None) -> Tensor:
         """mask [T, P, V, 1] of the input and `pooled` of the output, or None; rows beyond the ends count as zeros."""
-        length, reach, stride = len(hidden), max(DILATIONS), self.stride
         reduced = self.reduce(hidden.flatten(0, 2), None if mask is None else mask.flatten(0, 2))
         active = functional.relu_(reduced).unflatten(0, hidden.shape[:3])
-        active = functional.pad(active, (0, 0, 0, 0, 0, 0, reach, reach))
-
-        def rows(branch: Tensor, dilation: int) -> list[Tensor]:
-            """The row before, the row itself and the row after, at a distance of `dilation`."""
-            starts = (reach - dilation, reach, reach + dilation)
-            return [branch[start : start + length : stride] for start in starts]
-
-        *dilated, highest = active.split(self.sizes[:-1], dim=-1)
+        *dilated, highest = image(active).split(self.sizes[:-1], dim=1)
+        step = (self.stride, 1)
         outputs = [
-            linear(torch.cat(rows(branch, dilation), dim=-1), kernel.T)
+            functional.conv2d(branch, rearrange(kernel, "(tap c) out -> out c tap 1", tap=3), None, step, (dilation, 0), (dilation, 1))
             for branch, dilation, kernel in zip(dilated, DILATIONS, self.kernels, strict=True)
         ]
-        before, same, after = rows(highest, 1)
-        most = before + functional.relu(same - before)  # the maximum; its own gradient halves where two are equal
-        outputs += [most + functional.relu(after - most), linear(hidden[::stride], self.point.weight)]
-        joined = torch.cat(outputs, dim=-1)
+        outputs.append(functional.max_pool2d(highest, (3, 1), step, (1, 0)))
+        outputs.append(image(linear(hidden[:: self.stride], self.point.weight)))
+        joined = torch.cat(outputs, dim=1).movedim(1, 3).flatten(0, 2)
         each = None if pooled is None else pooled.flatten(0, 2)
         bias = torch.cat((self.bias, self.bias.new_zeros(self.sizes[-1]), self.point.bias))
-        normed = self.bn(joined.flatten(0, 2), each, bias)
+        normed = self.bn(joined, each, bias)
         return self.expand(functional.relu_(normed), each)
+
+
+def image(rows: Tensor) -> Tensor:
+    """[T, P, V, C] -> [1, C, T, P * V] for convolutions in time, with the channels last in memory as before."""
+    return rows.flatten(1, 2)[None].movedim(3, 1)
 
 
 class Block(nn.Module):
@@ -170,6 +167,9 @@ class STGCNPP(Encoder):
 
     def encode(self, inputs: Tensor, visible: Tensor | None) -> Tensor:
         """[P, T, V, C'] and [P, T, V] or None -> [P, T', V, D]; on a CPU without gradient, a few persons at a time."""
+        if not len(inputs):  # convolutions need something to read: a person of whom nothing is visible
+            inputs = inputs.new_zeros(1, *inputs.shape[1:])
+            return self.together(inputs, inputs.new_zeros(inputs.shape[:-1], dtype=torch.bool))[:0]
         pieces = -(-inputs[..., 0].numel() * self.first // PIECE)
         if self.training or torch.is_grad_enabled() or inputs.device.type != "cpu" or pieces < 2:
             return self.together(inputs, visible)
