@@ -111,7 +111,7 @@ class TemporalConv(nn.Module):
             for branch, dilation, kernel in zip(dilated, DILATIONS, self.kernels, strict=True)
         ]
         outputs.append(functional.max_pool2d(highest, (3, 1), step, (1, 0)))
-        outputs.append(image(linear(hidden[:: self.stride], self.point.weight)))
+        outputs.append(functional.conv2d(image(hidden), self.point.weight[..., None, None], None, step))
         joined = torch.cat(outputs, dim=1).movedim(1, 3).flatten(0, 2)
         each = None if pooled is None else pooled.flatten(0, 2)
         bias = torch.cat((self.bias, self.bias.new_zeros(self.sizes[-1]), self.point.bias))
