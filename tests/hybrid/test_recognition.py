@@ -105,6 +105,18 @@ def test_clips_are_shown_as_from_behind():
     assert not torch.equal(seen.keypoints, plain.keypoints)
 
 
+@pytest.mark.parametrize("uneven", [False, True])
+def test_training_reads_rows_at_the_moments_asked_for(actions, tmp_path, monkeypatch, uneven):
+    def stop(rows):
+        steps = np.diff(np.asarray(rows[0][3], np.float64))
+        assert (steps.std() > 0.1 * steps.mean()) == uneven
+        raise StopIteration
+
+    monkeypatch.setattr(recognition, "Shuffled", stop)
+    with pytest.raises(StopIteration):
+        recognition.train(config(actions, tmp_path, f"augment.uneven={uneven}"))
+
+
 def test_scores_of_streams_add_up(actions, run):
     for name in ("joint", "motion"):
         results(config(actions, run, f"name={name}", f"stream={name}"))
