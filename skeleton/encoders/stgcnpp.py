@@ -110,7 +110,7 @@ class TemporalConv(nn.Module):
             functional.conv2d(branch, rearrange(kernel, "(tap c) out -> out c tap 1", tap=3), None, step, (dilation, 0), (dilation, 1))
             for branch, dilation, kernel in zip(dilated, DILATIONS, self.kernels, strict=True)
         ]
-        outputs.append(functional.max_pool2d(highest, (3, 1), step, (1, 0)))
+        outputs.append(functional.max_pool2d(highest, (3, 1), step, (1, 0)))  # of zeros beyond the ends too, after a relu
         outputs.append(functional.conv2d(image(hidden), self.point.weight[..., None, None], None, step))
         joined = torch.cat(outputs, dim=1).movedim(1, 3).flatten(0, 2)
         each = None if pooled is None else pooled.flatten(0, 2)
