@@ -211,7 +211,8 @@ def report(config: RecognitionConfig, folder: RunFolder) -> dict[str, Any]:
     new = score([line for line in lines if line["id"] not in copies], [s for s in samples if s.id not in copies], known)
     result["new"] = {"copies": len(copies), **new["tasks"].get("action", {"n": 0, "accuracy": None})}
     if copies:
-        print(f"{len(copies)} of {len(samples)} test clips are copies of training clips; accuracy of the others: {result['new']['accuracy']}")
+        others = f"; accuracy of the others {result['new']['accuracy']:.3f}" if result["new"]["n"] else ""
+        print(f"{len(copies)} of {len(samples)} test clips are copies of training clips{others}")
     write_json(folder.report, result)
     with atomic(folder.page) as file:
         file.write(render(result, config.name, samples, lines))

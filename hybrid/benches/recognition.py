@@ -44,7 +44,7 @@ def row(run: Path, reference: dict[str, bool]) -> dict[str, Any]:
     return {
         "name": run.name,
         **{key: task[key] for key in ("accuracy", "ci95", "chance", "majority", "n")},
-        "new": report.get("new"),  # of the clips without copies; reports of old have none
+        "new": report.get("new", {}),  # of the clips without copies; reports of old have none
         "kept": {name: probe["micro_accuracy"] / task["accuracy"] for name, probe in report["probes"].items()},
         "alone_right": more,
         "reference_alone_right": fewer,

@@ -55,7 +55,7 @@ RUNS: list[Column] = [
     ("accuracy (95 % interval)", lambda f: _interval(f["accuracy"], f["ci95"], ".1%")),
     ("chance, majority", lambda f: f"{f['chance']:.1%}, {f['majority']:.1%}"),
     ("n", _number("d", "n")),
-    ("without copies of training clips (n)", lambda f: f"{f['new']['accuracy']:.1%} ({f['new']['n']})" if (f.get("new") or {}).get("n") else "-"),
+    ("without copies of training clips (n)", lambda f: f"{f['new']['accuracy']:.1%} ({f['new']['n']})" if f.get("new", {}).get("n") else "-"),
     ("kept: joints missed", _number(".3f", "kept", "miss_joints")),
     ("kept: rows dropped", _number(".3f", "kept", "drop_frames")),
     ("right alone, reference alone", lambda f: f"{f['alone_right']}, {f['reference_alone_right']}"),

@@ -3,7 +3,7 @@
 A block is graph convolution over learned adjacencies, then six branches in time (four dilated convolutions, a maximum
 and the row itself), both with residuals. What differs from mmaction2 is how it is computed, not what: hidden states are
 rows [T * P * V, C]; joints are mixed before they are projected, so that the projections of all partitions are one matrix
-product, as are those of the six branches; convolutions in time read the rows where they lie. In evaluation batch norms are folded
+product, as are those before the branches; convolutions in time read the rows where they lie. In evaluation batch norms are folded
 into the products before them; what is new is added to and cut off in place.
 `published` turns the weights of PYSKL and mmaction2 into those of this network.
 """
