@@ -121,7 +121,7 @@ class TemporalConv(nn.Module):
 
 def image(rows: Tensor) -> Tensor:
     """[T, P, V, C] -> [1, C, T, P * V] for convolutions in time, with the channels last in memory as before."""
-    # Not by a reshape: it gives the first dimension a stride by which torch does not see where the channels lie, and copies.
+    # Not by einops: it gives the first dimension a stride by which torch does not see where the channels lie, and copies.
     return rows.flatten(1, 2)[None].movedim(3, 1)
 
 

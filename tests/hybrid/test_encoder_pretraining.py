@@ -79,6 +79,18 @@ def test_targets_are_of_the_part_that_is_taken(records):
     assert sum(resting) > 0 and not arm[resting].any()
 
 
+@pytest.mark.parametrize("uneven", [False, True])
+def test_training_reads_rows_at_the_moments_asked_for(records, tmp_path, monkeypatch, uneven):
+    def stop(rows):
+        steps = np.diff(rows.moments(0))
+        assert (steps.std() > 0.1 * steps.mean()) == uneven
+        raise StopIteration
+
+    monkeypatch.setattr(pretraining, "Shuffled", stop)
+    with pytest.raises(StopIteration):
+        pretraining.train(config(records, tmp_path, f"augment.uneven={uneven}"))
+
+
 def test_objectives_together_and_then_recognition(records, tmp_path):
     np.savez(tmp_path / "texts.npz", name=np.array(["clip0", "clip1:1"]), embedding=np.random.default_rng(0).normal(size=(2, 7, 8)))
     every = "objectives={masked_motion: 1.0, velocity: 0.5, contrast: 0.1, alignment: 0.2, events: 0.3}"

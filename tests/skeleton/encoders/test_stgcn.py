@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from hybrid.benches.encoder import mmaction_stgcnpp
 from skeleton.encoders import build_encoder, stgcnpp
 from skeleton.encoders.mmaction import graph_of
-from skeleton.encoders.stgcnpp import STGCNPP, published
+from skeleton.encoders.stgcnpp import STGCNPP, image, published
 from skeleton.layouts import LAYOUTS, LIMBS, Layout
 from skeleton.openmmlab import prepare, read_checkpoint
 
@@ -62,6 +63,14 @@ def test_stgcnpp_equals_mmaction2(training):
     wanted = published(gradients, prefix="")
     for name, parameter in ours.named_parameters():
         torch.testing.assert_close(parameter.grad, wanted[name], atol=1e-8, rtol=1e-6, msg=name)
+
+
+def test_convolutions_find_the_channels_last_in_memory():
+    rows = torch.randn(6, 2, 17, 8)
+    found = image(rows)
+    assert found.shape == (1, 8, 6, 34) and found.data_ptr() == rows.data_ptr()
+    assert functional.conv2d(found, torch.randn(8, 8, 3, 1)).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found[0, 3, :, 17 + 5], rows[:, 1, 5, 3])
 
 
 @pytest.mark.parametrize("persons", [7, 1])
