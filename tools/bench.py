@@ -61,8 +61,23 @@ def main(arguments: list[str]) -> None:
     write_json(config.output, figures)
     for name, value in figures.items():
         if not isinstance(value, dict):
-            print(f"{name:26} {value:.4g}" if isinstance(value, float) else f"{name:26} {value}")
+            several = isinstance(value, list) and all(isinstance(row, dict) for row in value)  # one line for each run
+            for row in value if several else [value]:
+                print(f"{name:26} {text(row)}")
     print(f"figures in {config.output}")
+
+
+def text(value: object) -> str:
+    """Numbers in four digits, in lists and dictionaries too."""
+    match value:
+        case float():
+            return f"{value:.4g}"
+        case list():
+            return f"[{', '.join(map(text, value))}]"
+        case dict():
+            return ", ".join(f"{key} ({text(item)})" if isinstance(item, dict) else f"{key} {text(item)}" for key, item in value.items())
+        case _:
+            return str(value)
 
 
 if __name__ == "__main__":
