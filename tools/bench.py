@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> None:
     write_json(config.output, figures)
     for name, value in figures.items():
         if not isinstance(value, dict):
-            several = isinstance(value, list) and all(isinstance(row, dict) for row in value)  # one line for each run
+            several = isinstance(value, list) and value and isinstance(value[0], dict)  # runs: a line for each
             for row in value if several else [value]:
                 print(f"{name:26} {text(row)}")
     print(f"figures in {config.output}")
