@@ -38,6 +38,7 @@ demo: $(STAMP)
 
 lint: $(STAMP)
 	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis

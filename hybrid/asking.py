@@ -41,7 +41,9 @@ class AskConfig(TrainConfig):
     def check(self) -> None:
         super().check()
         if len(parts(self.options)) == 1:
-            raise ConfigError(f"expected no options or two and more, found options={self.options!r}: add another after |")
+            raise ConfigError(
+                f"expected no options or two and more, found options={self.options!r}: add another after |"
+            )
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,9 @@ class SmoothingConfig:
 class StoredConfig:
     """Persons from files that other programs wrote, in place of networks."""
 
-    path: str | None = field("folder with NAME.json, or for openpose a folder NAME, for each video; null: run networks", None)
+    path: str | None = field(
+        "folder with NAME.json, or for openpose a folder NAME, for each video; null: run networks", None
+    )
     format: str = field("what wrote them", "openpose", choices=["openpose", "alphapose", "coco"])
     first_frame: int = field("number of the video's first frame in those files", 0)
 
@@ -120,7 +122,9 @@ class ExtractConfig:
             if value < 1:
                 raise ConfigError(f"{key} must be at least 1, found {value}; give a count")
         if self.estimator.rate is not None and not self.estimator.rate > 0:
-            raise ConfigError(f"estimator.rate must be positive or null, found {self.estimator.rate}; give estimates a second")
+            raise ConfigError(
+                f"estimator.rate must be positive or null, found {self.estimator.rate}; give estimates a second"
+            )
         if self.stored.path is not None and self.fps is not None:
             raise ConfigError(f"stored.path has persons for every frame, found fps={self.fps} as well; drop fps")
         cutoff = self.smoothing.min_cutoff

@@ -17,7 +17,9 @@ class FolderConfig:
     output: str = field("folder of the data set; made when it is missing")
     question: str = field("asked of videos that have a label", "What does the person do?")
     max_options: int = field("options of that question; of more labels, some are drawn beside the right one", 8)
-    shuffle: bool = field("put the right one of the file's own options in every place equally often; false: as written", True)
+    shuffle: bool = field(
+        "put the right one of the file's own options in every place equally often; false: as written", True
+    )
     val: float = field("share of the validation split, where the file has no column split", 0.1)
     test: float = field("share of the test split, where the file has no column split", 0.2)
     seed: int = field("seed of splits, drawn options and places", 0)
@@ -65,4 +67,6 @@ class ExportConfig:
 
     records: str = field("folder of records, searched to the bottom")
     output: str = field("file to write, .pkl")
-    labels: str | None = field("CSV file with video and label, numbered by name; null: the classes that an import has kept", None)
+    labels: str | None = field(
+        "CSV file with video and label, numbered by name; null: the classes that an import has kept", None
+    )

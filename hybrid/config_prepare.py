@@ -88,6 +88,10 @@ class ProxyConfig:
         if not 2 <= self.seconds <= 60:
             raise ConfigError(f"expected seconds in 2..60, found {self.seconds}: change it")
         if not 1 <= self.max_persons <= 10:
-            raise ConfigError(f"expected max_persons in 1..10 (places have words so far), found {self.max_persons}: mend it")
+            raise ConfigError(
+                f"expected max_persons in 1..10 (places have words so far), found {self.max_persons}: mend it"
+            )
         if not 0 <= self.val_share < 1:
-            raise ConfigError(f"expected val_share from 0 to below 1, found {self.val_share}: leave videos for training")
+            raise ConfigError(
+                f"expected val_share from 0 to below 1, found {self.val_share}: leave videos for training"
+            )

@@ -30,7 +30,9 @@ class ActionsConfig:
     train_split: str = field("name of the split to train on", "train")
     test_split: str | None = field("name of the split to test on; null where there is but one other", None)
     classes: list[str] = field("names of the classes 0, 1, ... of a pickle", [])
-    val_share: float = field("share of the training clips of each class held out, on which the checkpoint is chosen", 0.1)
+    val_share: float = field(
+        "share of the training clips of each class held out, on which the checkpoint is chosen", 0.1
+    )
     label_share: float = field("share of the training clips of each class that is used", 1.0)
     rows: int = field("rows of a clip that the network sees, evenly spaced over it", 64)
     max_persons: int = field("persons of a clip, the best visible first", 2)
@@ -47,7 +49,9 @@ class AugmentConfig:
     tilt: float = field("degrees about the other axes, at most either way (3D)", 0.0)
     scale: float = field("share by which each axis is longer or shorter, at most", 0.1)
     mirror: float = field("share of the clips whose left and right are exchanged", 0.0)
-    behind: float = field("share of the clips shown as depth cameras see a person from behind: sides exchanged, half a turn (3D)", 0.0)
+    behind: float = field(
+        "share of the clips shown as depth cameras see a person from behind: sides exchanged, half a turn (3D)", 0.0
+    )
     jitter: float = field("deviation of noise on each coordinate, metres or frame heights", 0.0)
     miss_joints: float = field("share of joints missed, at most; drawn for each batch", 0.0)
     drop_frames: float = field("share of rows lost, at most; drawn for each batch", 0.0)
@@ -66,7 +70,9 @@ class RecognitionOptim:
     grad_clip: float = field("norm of the gradient, at most; 0 for no limit", 0.0)
     label_smoothing: float = field("of the targets", 0.1)
     dropout: float = field("of the features before the last layer", 0.0)
-    average: float = field("decay of the average over steps of all weights, which is what is validated and kept; 0 for none", 0.0)
+    average: float = field(
+        "decay of the average over steps of all weights, which is what is validated and kept; 0 for none", 0.0
+    )
     freeze: bool = field("leave the network as it is: a linear probe", False)
     start: str | None = field("checkpoint whose network's weights this one begins with", None)
     val_every: int = field("epochs between validations", 1)
@@ -89,7 +95,8 @@ class RecognitionTest:
     )
     neighbours: int = field(
         "nearest training clips, by the network's features, that vote instead of the last layer; nothing is trained then, "
-        "the network is that of train.start; 0 for none", 0
+        "the network is that of train.start; 0 for none",
+        0,
     )
     members: list[str] = field("run folders whose scores are added up: nothing is run, the sum is scored", [])
     weights: list[float] = field("of the members' scores; empty for all alike", [])
@@ -106,7 +113,9 @@ class RecognitionConfig:
     output: str = field("folder of run folders", "runs")
     encoder: NetworkConfig = field("the network over joints", NetworkConfig)
     stream: str = field(
-        "what it sees of the joints", "joint", choices=["joint", "bone", "motion", "bone_motion", "trajectory", "position"]
+        "what it sees of the joints",
+        "joint",
+        choices=["joint", "bone", "motion", "bone_motion", "trajectory", "position"],
     )
     data: ActionsConfig = field("labelled skeletons", ActionsConfig)
     augment: AugmentConfig = field("what changes from epoch to epoch", AugmentConfig)
@@ -131,11 +140,13 @@ class RecognitionConfig:
             )
         if self.test.neighbours and not self.train.start:
             raise ConfigError(
-                f"expected train.start with test.neighbours={self.test.neighbours}, found none: whose features? give a checkpoint, "
-                "or train.start=random for that floor"
+                f"expected train.start with test.neighbours={self.test.neighbours}, found none: whose features? "
+                "give a checkpoint, or train.start=random for that floor"
             )
         if self.train.start and self.train.resume not in (None, "auto"):
-            raise ConfigError("expected train.start or train.resume, found both: a run that goes on has its weights (auto goes on if it can)")
+            raise ConfigError(
+                "expected train.start or train.resume, found both: a run that goes on has its weights (auto goes on if it can)"
+            )
         if self.train.freeze and not self.train.start:
             raise ConfigError(
                 "expected train.start with train.freeze=true, found none: a probe of a network without training says little; "

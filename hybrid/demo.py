@@ -166,7 +166,9 @@ def latest(step: Step) -> str:
 
 def own(settings: Settings, name: str) -> list[str]:
     """Overrides of one training: where it starts, the user's, and that the encoder's ends behind its events."""
-    files = [str(settings.runs / FOUNDATIONS[run_name] / "checkpoints" / "last.ckpt") for run_name in START.get(name, ())]
+    files = [
+        str(settings.runs / FOUNDATIONS[run_name] / "checkpoints" / "last.ckpt") for run_name in START.get(name, ())
+    ]
     start_at = f"train.start=[{','.join(files)}]"
     if name == "encoder":
         return [start_at, *settings.overrides, "train.steps=0"]

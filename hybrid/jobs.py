@@ -44,9 +44,7 @@ def find_jobs(videos: str, output: str, overlay: bool, shard: str = "0/1") -> li
     place, folder = Path(videos).expanduser(), Path(output).expanduser()
     if place.is_dir():
         found = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
-        found = [
-            path for path in found if not path.name.endswith(".overlay.mp4") and not path.name.startswith(".")
-        ]
+        found = [path for path in found if not path.name.endswith(".overlay.mp4") and not path.name.startswith(".")]
         names = [path.relative_to(place) for path in found]
     elif place.suffix == ".txt" and place.is_file():
         lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
@@ -55,20 +53,14 @@ def find_jobs(videos: str, output: str, overlay: bool, shard: str = "0/1") -> li
     elif place.is_file():
         found, names = [place], [Path(place.name)]
     else:
-        raise ConfigError(
-            f"expected a video, folder or .txt list at videos={videos}, found none; check the path"
-        )
+        raise ConfigError(f"expected a video, folder or .txt list at videos={videos}, found none; check the path")
     if not found:
-        raise ConfigError(
-            f"expected videos ({' '.join(SUFFIXES)}) in videos={videos}, found none; check the path"
-        )
+        raise ConfigError(f"expected videos ({' '.join(SUFFIXES)}) in videos={videos}, found none; check the path")
     jobs: dict[Path, Job] = {}
     for video, name in zip(found, names, strict=True):
         record = folder / name.with_suffix(".npz")
         if record in jobs:
-            raise ConfigError(
-                f"{jobs[record].video} and {video} would both write {record}; rename one of them"
-            )
+            raise ConfigError(f"{jobs[record].video} and {video} would both write {record}; rename one of them")
         jobs[record] = Job(video, record, folder / name.with_suffix(".overlay.mp4") if overlay else None)
     part, parts = parse_shard(shard)
     return list(jobs.values())[part::parts]
@@ -125,7 +117,11 @@ def note_failures(output: Path, reasons: dict[Job, str], settled: Iterable[Job])
     try:
         with claimed(path, wait=True):
             over = {str(job.video) for job in settled}
-            lines = {line["video"]: line for line in _noted(path) if line["video"] not in over and Path(line["video"]).exists()}
+            lines = {
+                line["video"]: line
+                for line in _noted(path)
+                if line["video"] not in over and Path(line["video"]).exists()
+            }
             lines |= {str(job.video): {"video": str(job.video), "reason": reason} for job, reason in reasons.items()}
             if lines:
                 write_jsonl(path, [lines[video] for video in sorted(lines)])

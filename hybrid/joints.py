@@ -2,7 +2,8 @@
 
 A joint token begins as a sum of words that the language model already reads: its limb, its second, what the limb is
 predicted to do there and how often in all. Where nothing happens it is one learned `rest` vector, or is left out of the
-prompt, so that a question finds the few moments that matter. The projector adds what has no word, the anchor the look of the limb's owner.
+prompt, so that a question finds the few moments that matter. The projector adds what has no word, the anchor the look of
+the limb's owner.
 """
 
 import math
@@ -72,10 +73,8 @@ def total_counts(events: Tensor, plan: TokenPlan) -> Tensor:
 
     events [B, 1 + M * K * G, F]: probabilities of columns, and repetitions within the bin -> [B, 1 + M * K * G].
     """
-    grid = rearrange(
-        events[:, 1:], "b (m k g) f -> b m k g f", m=plan.persons.shape[1], g=plan.limbs
-    )
-    doing = grid[..., :num_movements()]
+    grid = rearrange(events[:, 1:], "b (m k g) f -> b m k g f", m=plan.persons.shape[1], g=plan.limbs)
+    doing = grid[..., : num_movements()]
     share = doing / doing.sum(-1, keepdim=True).clamp(min=0.5)  # repetitions belong to some movement, however unsure
     totals = (share * grid[..., -1:]).sum(2, keepdim=True)
     counts = (doing * totals).sum(-1) / doing.sum(-1).clamp(min=1e-3)
@@ -179,7 +178,9 @@ class JointBranch(nn.Module):
         look: Tensor | float = 0.0
         if self.anchor is not None:
             given, painted = iter(volumes or []), iter(batch.colours)
-            seen = [(next(given).float(), next(painted)) if video else (None, None) for video in batch.with_video.tolist()]
+            seen = [
+                (next(given).float(), next(painted)) if video else (None, None) for video in batch.with_video.tolist()
+            ]
             fractions = tokens.times / batch.seconds[:, None]
             persons = batch.plan.persons.shape[1]
             look = self.anchor(*zip(*seen, strict=True), tokens.points, tokens.placed, fractions, persons)

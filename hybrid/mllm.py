@@ -84,9 +84,7 @@ def add_lora(model: PreTrainedModel, rank: int) -> None:
     except ImportError as error:
         raise ModelError("mllm.lora_rank needs the package peft: pip install 'hybrid-pose[lora]'") from error
     language = set(model.get_decoder().modules())
-    names = [
-        name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module in language
-    ]
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module in language]
     trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.05, target_modules=names), model)
     for name, parameter in model.named_parameters():  # peft freezes all the rest; keep what was to be trained

@@ -66,10 +66,15 @@ def inner_matrices(module: nn.Module) -> set[int]:
 
 
 def make_optimizer(
-    name: str, module: nn.Module, weight_decay: float, lr: float, muon_lr: float = 0.0, rates: Callable[[str], float] = lambda _: 1.0
+    name: str,
+    module: nn.Module,
+    weight_decay: float,
+    lr: float,
+    muon_lr: float = 0.0,
+    rates: Callable[[str], float] = lambda _: 1.0,
 ) -> Optimizer:
-    """`adamw`, `muon` or `sgd` (Nesterov's momentum of 0.9) over the parameters of `module` that train. `rates` multiplies the learning rate of a parameter
-    by its name; norms, biases and embeddings are not decayed."""
+    """`adamw`, `muon` or `sgd` (Nesterov's momentum of 0.9) over the parameters of `module` that train. `rates` multiplies
+    the learning rate of a parameter by its name; norms, biases and embeddings are not decayed."""
     matrices = inner_matrices(module) if name == "muon" else set()
     groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for key, parameter in module.named_parameters():

@@ -48,7 +48,9 @@ def take_encoder(encoder: torch.nn.Module, path: Path) -> None:
     """The weights of an encoder from a checkpoint of recognition or pre-training. Raises CheckpointError."""
     state = read_checkpoint(path).get("state_dict") or {}
     prefixes = ("recognizer.encoder.", "encoder.")
-    found = {key.removeprefix(prefix): value for prefix in prefixes for key, value in state.items() if key.startswith(prefix)}
+    found = {
+        key.removeprefix(prefix): value for prefix in prefixes for key, value in state.items() if key.startswith(prefix)
+    }
     own = encoder.state_dict()
     other = [key for key in own if key not in found or found[key].shape != own[key].shape]
     if other:
@@ -69,13 +71,21 @@ def train(config: RecognitionConfig) -> RunFolder:
     size = sum(parameter.numel() for parameter in module.recognizer.encoder.parameters())
     print(
         f"run {config.name}: configuration {config_hash(config)}, commit {commit() or 'unknown'}\n"
-        f"{len(actions.train)} training clips, {len(actions.val)} held out to choose the checkpoint; {len(actions.classes)} classes\n"
+        f"{len(actions.train)} training clips, {len(actions.val)} held out to choose the checkpoint; "
+        f"{len(actions.classes)} classes\n"
         f"{config.encoder.name} over {actions.layout}, stream {config.stream}: {size:,} parameters",
         flush=True,
     )
     folder.describe(config)
     settings = config.train
-    rows = ActionRows(actions.train, config.data.rows, config.data.max_persons, config.augment.crop, config.augment.uneven, config.seed)
+    rows = ActionRows(
+        actions.train,
+        config.data.rows,
+        config.data.max_persons,
+        config.augment.crop,
+        config.augment.uneven,
+        config.seed,
+    )
     loader = DataLoader(
         rows, settings.batch_size, sampler=Shuffled(rows), drop_last=len(rows) >= settings.batch_size,
         collate_fn=partial(collate_rows, layout=actions.layout),
@@ -91,7 +101,13 @@ def train(config: RecognitionConfig) -> RunFolder:
 
 
 def make_trainer(
-    config: Any, folder: RunFolder, step: int, steps: int, validates: bool, callbacks: Sequence[Callback] = (), **options: Any
+    config: Any,
+    folder: RunFolder,
+    step: int,
+    steps: int,
+    validates: bool,
+    callbacks: Sequence[Callback] = (),
+    **options: Any,
 ) -> Trainer:
     """A Trainer that goes by epochs; it keeps the last one, and the one of the least validation loss. steps: of an epoch.
 
@@ -140,7 +156,9 @@ def answer(config: RecognitionConfig, folder: RunFolder) -> None:
     else:
         state = read_checkpoint(folder.checkpoint(config.test.checkpoint)).get("state_dict") or {}
         if set(state) != set(module.state_dict()):
-            raise CheckpointError(f"expected the weights of this run in {folder.path}, found others: test with its config.yaml")
+            raise CheckpointError(
+                f"expected the weights of this run in {folder.path}, found others: test with its config.yaml"
+            )
         module.load_state_dict(state)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     recognizer = module.recognizer.to(device).eval()
@@ -188,10 +206,14 @@ def neighbours(
 
 def together(members: list[Path], weights: Sequence[float] = ()) -> list[dict[str, Any]]:
     """Lines of predictions whose scores are the weighted sums of those of run folders, such as those of four streams."""
-    tables = [{(line["id"], line["probe"]): line for line in read_jsonl(RunFolder(folder).predictions)} for folder in members]
+    tables = [
+        {(line["id"], line["probe"]): line for line in read_jsonl(RunFolder(folder).predictions)} for folder in members
+    ]
     for folder, table in zip(members, tables, strict=True):
         if table.keys() != tables[0].keys():
-            raise DataError(f"expected the same clips and probes in {folder} as in {members[0]}, found others: test both alike")
+            raise DataError(
+                f"expected the same clips and probes in {folder} as in {members[0]}, found others: test both alike"
+            )
     share = torch.tensor([*(weights or [1.0] * len(members))])
     lines = []
     for key, line in tables[0].items():
@@ -205,7 +227,10 @@ def report(config: RecognitionConfig, folder: RunFolder) -> dict[str, Any]:
     clips hold no copy."""
     actions = load_actions(config.data, config.seed)
     lines = read_jsonl(folder.predictions)
-    samples, known = samples_of(actions.test, actions.classes), samples_of([*actions.train, *actions.val], actions.classes)
+    samples, known = (
+        samples_of(actions.test, actions.classes),
+        samples_of([*actions.train, *actions.val], actions.classes),
+    )
     result = score(lines, samples, known, benchmark=config.data.file, config_hash=config_hash(config))
     copies = actions.copies()
     new = score([line for line in lines if line["id"] not in copies], [s for s in samples if s.id not in copies], known)

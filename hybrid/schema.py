@@ -84,14 +84,17 @@ class FusionConfig:
     """How a body enters the language model."""
 
     mode: str = field(
-        "none leaves the model as it is, text writes the pose into the prompt", "tokens", choices=["none", "text", "tokens"]
+        "none leaves the model as it is, text writes the pose into the prompt",
+        "tokens",
+        choices=["none", "text", "tokens"],
     )
     granularity: str = field("what one joint token stands for", "limb", choices=["limb"])
     bin_seconds: float = field("seconds of one joint token", 0.25)
     max_persons: int = field("persons that get tokens, the best visible first", 3)
     max_tokens: int = field("joint tokens of a clip, at most; longer bins are used to stay below", 512)
     min_activity: float = field(
-        "joint tokens of limbs that move with a smaller probability are left out of the prompt (needs an event head)", 0.0
+        "joint tokens of limbs that move with a smaller probability are left out of the prompt (needs an event head)",
+        0.0,
     )
     text_tokens: int = field("tokens of the pose in mode text, at most; its steps of time are as fine as fits", 1024)
     position: str = field("position ids of joint tokens", "time", choices=["time", "text"])
@@ -128,7 +131,9 @@ class DataConfig:
     size: int | None = field("side of a frame in pixels; null leaves its size to the model's processor", 112)
     pose_fps: float = field("skeleton rows a second", 24.0)
     questions_per_sequence: int = field("training questions of one clip that share a sequence", 1)
-    group_lengths: bool = field("batches of clips of like length: less padding, all skeletons are read at the start", False)
+    group_lengths: bool = field(
+        "batches of clips of like length: less padding, all skeletons are read at the start", False
+    )
     answer_format: str = field("what the model writes for a multiple choice", "text", choices=["text", "letter"])
     workers: int = field("processes that load samples", 0)
     cache: str | None = field("folder of decoded frames; null decodes every time", None)
@@ -151,7 +156,9 @@ class OptimConfig:
     batch_size: int = field("sequences of one device and pass", 8)
     accumulate: int = field("passes of one step", 1)
     start: list[str] = field("checkpoints of other runs: the model begins with their weights of the same names", [])
-    optimizer: str = field("of all weights; muon: of the matrices within layers, adamw for the rest", "adamw", choices=["adamw", "muon"])
+    optimizer: str = field(
+        "of all weights; muon: of the matrices within layers, adamw for the rest", "adamw", choices=["adamw", "muon"]
+    )
     lr: float = field("peak learning rate", 1e-3)
     muon_lr: float = field("peak learning rate of muon", 1e-2)
     encoder_lr: float | None = field("peak learning rate of the encoder; null takes train.lr", None)
@@ -167,7 +174,9 @@ class OptimConfig:
     pretrain_batch: int = field("clips of one such step", 48)
     pretrain_lr: float = field("its peak learning rate", 4e-3)
     event_loss: float = field("weight of the encoder's own event prediction", 0.0)
-    look_loss: float = field("weight of the anchor's naming of looks (meta.look of the samples; needs data.events)", 0.0)
+    look_loss: float = field(
+        "weight of the anchor's naming of looks (meta.look of the samples; needs data.events)", 0.0
+    )
 
     def check(self) -> None:
         _demand(
@@ -202,7 +211,11 @@ class TestConfig:
 class TrainConfig:
     """What tools/train.py and tools/test.py read."""
 
-    kind: str = field("what is trained: a video language model here, see hybrid.kinds for others", "instruction", choices=["instruction"])
+    kind: str = field(
+        "what is trained: a video language model here, see hybrid.kinds for others",
+        "instruction",
+        choices=["instruction"],
+    )
     name: str = field("the run folder is output/name", "run")
     seed: int = field("of everything that is drawn", 0)
     output: str = field("folder of run folders", "runs")

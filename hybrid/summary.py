@@ -39,7 +39,9 @@ class SummaryConfig:
         """Raises ConfigError for values out of range."""
         for key in ("sheets", "overlays"):
             if getattr(self, key) < 0:
-                raise ConfigError(f"expected {key} of at least 0, found {getattr(self, key)}; give a number of pages or clips")
+                raise ConfigError(
+                    f"expected {key} of at least 0, found {getattr(self, key)}; give a number of pages or clips"
+                )
         if self.videos is not None and not Path(self.videos).expanduser().is_dir():
             raise ConfigError(f"expected a folder at videos={self.videos}, found none; check the path")
 
@@ -114,7 +116,9 @@ class Totals:
     def _rates(self, name: str) -> dict[str, dict[str, float | None]]:
         layout, rows = get_layout(name), self.present[name]
         rates = self.visible[name] / rows if rows else [None] * len(layout.joints)
-        joints = {joint: None if rate is None else float(rate) for joint, rate in zip(layout.joints, rates, strict=True)}
+        joints = {
+            joint: None if rate is None else float(rate) for joint, rate in zip(layout.joints, rates, strict=True)
+        }
         limbs = {
             limb: float(np.mean([joints[joint] for joint in layout.limbs[limb]])) if rows else None for limb in LIMBS
         }

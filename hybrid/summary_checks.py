@@ -94,7 +94,9 @@ def sizes(skeleton: Skeleton, there: np.ndarray) -> np.ndarray:
     joints = np.where(np.isfinite(extent), extent, 0).max(-1)
     boxes = (skeleton.boxes[..., 2:] - skeleton.boxes[..., :2]).max(-1) if skeleton.keypoints.shape[-1] == 2 else 0
     larger = np.maximum(joints, boxes)
-    return np.array([np.percentile(row[rows], 90) if rows.any() else 0.0 for row, rows in zip(larger, there, strict=True)])
+    return np.array(
+        [np.percentile(row[rows], 90) if rows.any() else 0.0 for row, rows in zip(larger, there, strict=True)]
+    )
 
 
 def _hidden_limbs(skeleton: Skeleton, there: np.ndarray, layout: Layout) -> list[tuple[int, float, int]]:
@@ -115,7 +117,8 @@ def _gaps(timestamps: np.ndarray, step: float) -> list[Reason]:
     if not wide.any():
         return []
     share = float(gaps[wide].sum() / (timestamps[-1] - timestamps[0] + step))
-    text = f"{_counted(int(wide.sum()), 'gap')} in time, the longest of {gaps.max():.1f} s at {timestamps[int(gaps.argmax())]:.1f} s"
+    where = timestamps[int(gaps.argmax())]
+    text = f"{_counted(int(wide.sum()), 'gap')} in time, the longest of {gaps.max():.1f} s at {where:.1f} s"
     return [Reason("time gap", text, share)]
 
 

@@ -67,11 +67,15 @@ def find_inputs(place: str) -> Inputs:
     samples = read_sample_files(files) if files else read_sample_files(_sample_files(path.parent), set(records))
     records = records or tuple(samples.videos)
     if not records:
-        raise ConfigError(f"expected skeleton records (.npz) or samples (.jsonl) in {place}, found none; check the path")
+        raise ConfigError(
+            f"expected skeleton records (.npz) or samples (.jsonl) in {place}, found none; check the path"
+        )
     known = set(records)
     for record in samples.videos:
         if record not in known and not Path(record).is_file():
-            samples.failures.append({"file": record, "reason": "expected the record that samples name, found none; extract it"})
+            samples.failures.append(
+                {"file": record, "reason": "expected the record that samples name, found none; extract it"}
+            )
     return Inputs(path, root, records, samples)
 
 

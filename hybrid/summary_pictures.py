@@ -119,7 +119,11 @@ def _flattened(skeleton: Skeleton) -> Skeleton:
     layout, seen = get_layout(skeleton.layout), skeleton.visible
     points = np.zeros((*seen.shape, 2), np.float32)
     if seen.any():
-        lengths = [np.ptp(body[0][there[0]], axis=0) for body, there in zip(skeleton.keypoints, seen, strict=True) if there.any()]
+        lengths = [
+            np.ptp(body[0][there[0]], axis=0)
+            for body, there in zip(skeleton.keypoints, seen, strict=True)
+            if there.any()
+        ]
         upright = int(np.mean(lengths, axis=0).argmax())
         width = np.ptp(skeleton.keypoints[seen], axis=0)
         width[upright] = -1

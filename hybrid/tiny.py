@@ -46,7 +46,11 @@ def body_words() -> list[str]:
     """Single words of the closed vocabulary: limbs, movements, directions, postures, targets, colours."""
     known = vocabulary()
     phrases = [*known.limbs, *known.directions, *known.postures, *known.body_targets, *known.object_kinds]
-    phrases += [*known.object_colours, *known.shirt_colours, *(verb for m in known.movements.values() for verb in m.verb)]
+    phrases += [
+        *known.object_colours,
+        *known.shirt_colours,
+        *(verb for m in known.movements.values() for verb in m.verb),
+    ]
     return sorted({word for phrase in phrases for word in phrase.split()} - {"the"})
 
 

@@ -1,8 +1,8 @@
 """Changes of skeleton batches: such as keep the action (facing, augmentation), and such as estimators make (corruption).
 
-Each takes a SkeletonBatch on any device and a torch.Generator of the CPU and returns a new batch; what is drawn is drawn for each sample on its
-own, and nothing depends on the padding. Turning needs metres (C=3, y up); mirroring is x -> -x with left and right
-exchanged (DESIGN's mirror).
+Each takes a SkeletonBatch on any device and a torch.Generator of the CPU and returns a new batch; what is drawn is drawn for
+each sample on its own, and nothing depends on the padding. Turning needs metres (C=3, y up); mirroring is x -> -x with
+left and right exchanged (DESIGN's mirror).
 """
 
 from dataclasses import replace
@@ -55,7 +55,9 @@ def _turned(batch: SkeletonBatch, angles: Tensor, without: str) -> SkeletonBatch
         cosine, sine = angles[:, axis].cos(), angles[:, axis].sin()
         step[:, one, one], step[:, other, other], step[:, one, other], step[:, other, one] = cosine, cosine, -sine, sine
         matrix = step @ matrix
-    return replace(batch, keypoints=torch.einsum("bij,bmtvj->bmtvi", matrix.to(batch.keypoints.device), batch.keypoints))
+    return replace(
+        batch, keypoints=torch.einsum("bij,bmtvj->bmtvi", matrix.to(batch.keypoints.device), batch.keypoints)
+    )
 
 
 def scale(batch: SkeletonBatch, most: float, random: Generator) -> SkeletonBatch:
@@ -85,7 +87,9 @@ def mirror(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBat
     """Left and right exchanged in a `share` of the samples. Wrong where the label tells sides apart."""
     edge = batch.aspect[:, None, None, None] if batch.keypoints.shape[-1] == 2 else 0.0
     across = (edge - batch.keypoints[..., 0]) * batch.visible
-    return _exchanged(batch, torch.cat((across[..., None], batch.keypoints[..., 1:]), -1), _chosen(batch, share, random))
+    return _exchanged(
+        batch, torch.cat((across[..., None], batch.keypoints[..., 1:]), -1), _chosen(batch, share, random)
+    )
 
 
 def behind(batch: SkeletonBatch, share: float, random: Generator) -> SkeletonBatch:

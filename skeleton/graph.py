@@ -1,8 +1,8 @@
 """Skeleton graphs: a layout and a named mode become a stack of adjacencies, dense or as torch_geometric data.
 
-Convention: `adjacency[k, v, u]` is what joint v receives from joint u in partition k. Mode "spatial" has ST-GCN's three partitions (Yan et al. 2018, section 3.3): the
-joint itself, the neighbour nearer to the centre, the neighbours further away. Because our bones form a
-tree there are no others.
+Convention: `adjacency[k, v, u]` is what joint v receives from joint u in partition k. Mode "spatial" has ST-GCN's
+three partitions (Yan et al. 2018, section 3.3): the joint itself, the neighbour nearer to the centre, the neighbours
+further away. Because our bones form a tree there are no others.
 """
 
 import torch

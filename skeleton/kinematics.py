@@ -129,7 +129,9 @@ class Kinematics:
 
     def height(self) -> np.ndarray:
         """[T]: hips over the ankles as a share of the length of the leg, of the lower side; 1 standing."""
-        drops = [THIGH * self.bones[side, "thigh"][:, 1] + (1 - THIGH) * self.bones[side, "shank"][:, 1] for side in SIDES]
+        drops = [
+            THIGH * self.bones[side, "thigh"][:, 1] + (1 - THIGH) * self.bones[side, "shank"][:, 1] for side in SIDES
+        ]
         return -np.fmin(*drops)
 
 

@@ -41,9 +41,7 @@ class Layout:
         known = Counter(self.joints)
         repeated = [joint for joint, count in known.items() if count > 1]
         if repeated:
-            raise LayoutError(
-                f"layout {self.name}: joints must be named once, found {repeated} twice; rename them"
-            )
+            raise LayoutError(f"layout {self.name}: joints must be named once, found {repeated} twice; rename them")
         in_limbs = Counter(joint for joints in self.limbs.values() for joint in joints)
         if tuple(sorted(self.limbs)) != tuple(sorted(LIMBS)) or in_limbs != known:
             wrong = sorted((in_limbs - known) + (known - in_limbs)) or sorted(set(self.limbs) ^ set(LIMBS))
@@ -53,21 +51,13 @@ class Layout:
         for _ in self.bones:
             reached |= {child for parent, child in self.bones if parent in reached}
         if reached != set(known) or children != Counter(set(known) - {self.center}):
-            lost = sorted(set(known) ^ reached) or sorted(
-                joint for joint, count in children.items() if count > 1
-            )
-            raise LayoutError(
-                f"layout {self.name}: bones must form a tree from {self.center}, look at {lost}"
-            )
+            lost = sorted(set(known) ^ reached) or sorted(joint for joint, count in children.items() if count > 1)
+            raise LayoutError(f"layout {self.name}: bones must form a tree from {self.center}, look at {lost}")
         unknown = sorted({joint for pair in self.pairs for joint in pair} - set(known))
         if unknown:
-            raise LayoutError(
-                f"layout {self.name}: pairs name the unknown joints {unknown}; add them or drop the pair"
-            )
+            raise LayoutError(f"layout {self.name}: pairs name the unknown joints {unknown}; add them or drop the pair")
         if self.sigmas is not None and len(self.sigmas) != len(self.joints):
-            raise LayoutError(
-                f"layout {self.name}: {len(self.joints)} sigmas expected, found {len(self.sigmas)}"
-            )
+            raise LayoutError(f"layout {self.name}: {len(self.joints)} sigmas expected, found {len(self.sigmas)}")
 
     def index(self, joint: str) -> int:
         """Position of `joint` among the V joints; LayoutError if the layout lacks it."""

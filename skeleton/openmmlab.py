@@ -234,9 +234,7 @@ def _mend_loaders() -> None:
     register("", load_from_local, force=True)
     register(["http://", "https://"], load_from_http, force=True)
     checkpoint.load_from_http = load_from_http
-    others = [
-        prefix for prefix in checkpoint.CheckpointLoader._schemes if prefix not in ("", "http://", "https://")
-    ]
+    others = [prefix for prefix in checkpoint.CheckpointLoader._schemes if prefix not in ("", "http://", "https://")]
     register([prefix for prefix in others if "torchvision" not in prefix], load_from_elsewhere, force=True)
 
 

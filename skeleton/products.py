@@ -1,4 +1,4 @@
-"""Products of rows with a weight on a CPU with AVX-512 through oneDNN: on those of AMD twice as fast as MKL, which torch takes."""
+"""Products of rows with a weight on a CPU with AVX-512 through oneDNN: on AMD twice as fast as MKL, which torch takes."""
 
 from typing import Any
 
@@ -11,7 +11,8 @@ PAYS = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capab
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """[..., C], weight [C', C] and bias [C'] -> [..., C']: torch.nn.functional.linear, which is taken where oneDNN's does not pay."""
+    """[..., C], weight [C', C] and bias [C'] -> [..., C']: torch.nn.functional.linear, which is taken where
+    oneDNN's does not pay."""
     single = input.dtype == weight.dtype == torch.float32 and input.device.type == weight.device.type == "cpu"
     if not single or not input.numel() or torch.is_autocast_enabled("cpu") or not PAYS:
         return functional.linear(input, weight, bias)
@@ -20,10 +21,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 @torch.library.custom_op("limbs::product", mutates_args=())
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """rows [..., C], weight [C', C] and bias [C'] -> [..., C']; in any order in memory. An operator of its own, since torch.compile
-    takes oneDNN's only with weights that it has packed itself."""
+    """rows [..., C], weight [C', C] and bias [C'] -> [..., C']; in any order in memory. An operator of its own, since
+    torch.compile takes oneDNN's only with weights that it has packed itself."""
     output = torch.ops.mkldnn._linear_pointwise(rows.flatten(0, -2), weight, bias, "none", [], "")
-    return torch.ops.aten._unsafe_view(output, [*rows.shape[:-1], weight.shape[0]])  # no view, so that steps in place are free
+    return torch.ops.aten._unsafe_view(
+        output, [*rows.shape[:-1], weight.shape[0]]
+    )  # no view, so that steps in place are free
 
 
 @product.register_fake

@@ -392,7 +392,9 @@ def build_questions(
     questions = []
     for subject in subjects:
         own = tuple(event for event in everybody if event.person == subject.person)
-        context = _Context(subject, own, everybody, tuple(subjects), duration, tuple(objects), can_tell, tuple(never), rng)
+        context = _Context(
+            subject, own, everybody, tuple(subjects), duration, tuple(objects), can_tell, tuple(never), rng
+        )
         for task in tasks:
             questions.extend(RULES[task](context))
     return questions

@@ -63,15 +63,9 @@ class Skeleton:
         for name, dtype in _ARRAYS.items():
             object.__setattr__(self, name, _copy(name, getattr(self, name), dtype))
         joints = len(get_layout(self.layout).joints)
-        if (
-            self.keypoints.ndim != 4
-            or self.keypoints.shape[2] != joints
-            or self.keypoints.shape[3] not in (2, 3)
-        ):
+        if self.keypoints.ndim != 4 or self.keypoints.shape[2] != joints or self.keypoints.shape[3] not in (2, 3):
             found = list(self.keypoints.shape)
-            raise RecordError(
-                f"keypoints of layout {self.layout} must be [M, T, {joints}, 2 or 3], found {found}"
-            )
+            raise RecordError(f"keypoints of layout {self.layout} must be [M, T, {joints}, 2 or 3], found {found}")
         persons, frames = self.keypoints.shape[:2]
         expected = {
             "confidence": (persons, frames, joints),
@@ -84,8 +78,7 @@ class Skeleton:
             found = getattr(self, name).shape
             if found != shape:
                 raise RecordError(
-                    f"{name} must be {list(shape)} beside keypoints {list(self.keypoints.shape)}, "
-                    f"found {list(found)}"
+                    f"{name} must be {list(shape)} beside keypoints {list(self.keypoints.shape)}, found {list(found)}"
                 )
         self._check_values()
         _check_header(self)
@@ -96,31 +89,23 @@ class Skeleton:
         bad = ~np.isfinite(self.keypoints).all(-1) & self.visible
         if bad.any():
             where = np.argwhere(bad)[0].tolist()
-            raise RecordError(
-                f"visible joints need finite keypoints, found {self.keypoints[tuple(where)]} at {where}"
-            )
+            raise RecordError(f"visible joints need finite keypoints, found {self.keypoints[tuple(where)]} at {where}")
         bad = ~((self.confidence >= 0) & (self.confidence <= 1))
         if bad.any():
             where = np.argwhere(bad)[0].tolist()
             value = self.confidence[tuple(where)]
-            raise RecordError(
-                f"confidence must lie in 0..1, found {value} at [m, t, v] = {where}; clip the scores"
-            )
+            raise RecordError(f"confidence must lie in 0..1, found {value} at [m, t, v] = {where}; clip the scores")
         bad = ~np.isfinite(self.boxes).all(-1) | (self.boxes[..., 2:] < self.boxes[..., :2]).any(-1)
         if bad.any():
             where = np.argwhere(bad)[0].tolist()
-            raise RecordError(
-                f"boxes must be finite x1 y1 x2 y2 in order, found {self.boxes[tuple(where)]} at {where}"
-            )
+            raise RecordError(f"boxes must be finite x1 y1 x2 y2 in order, found {self.boxes[tuple(where)]} at {where}")
         steps = np.diff(self.timestamps)
         if not np.isfinite(self.timestamps).all() or (steps <= 0).any():
             at = int(np.argmax(~(steps > 0))) if len(steps) else 0
             near = self.timestamps[at : at + 2].tolist()
             raise RecordError(f"timestamps must be finite and strictly increasing, found {near} at row {at}")
         if len(set(self.track_ids.tolist())) != self.num_persons:
-            raise RecordError(
-                f"track_ids must differ, found {self.track_ids.tolist()}; merge the rows of one person"
-            )
+            raise RecordError(f"track_ids must differ, found {self.track_ids.tolist()}; merge the rows of one person")
 
     @property
     def num_persons(self) -> int:
@@ -180,39 +165,29 @@ class Skeleton:
         }
         text = json.dumps(header, sort_keys=True, allow_nan=False)
         with atomic(path, binary=True) as file:
-            np.savez_compressed(
-                file, header=np.array(text), **{name: getattr(self, name) for name in _ARRAYS}
-            )
+            np.savez_compressed(file, header=np.array(text), **{name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Skeleton":
         """Reads a file of `save`; RecordError for a missing, foreign, cut or pickled file."""
         path = Path(path)
         if not path.is_file():
-            raise RecordError(
-                f"expected a skeleton file at {path}, found none; check the path or extract the video"
-            )
+            raise RecordError(f"expected a skeleton file at {path}, found none; check the path or extract the video")
         if not zipfile.is_zipfile(path):
-            raise RecordError(
-                f"{path} is not a skeleton file (.npz); extract the video or convert the file first"
-            )
+            raise RecordError(f"{path} is not a skeleton file (.npz); extract the video or convert the file first")
         try:
             with np.load(path, allow_pickle=False) as file:
                 header = json.loads(str(file["header"][()]))
                 arrays = {name: file[name] for name in _ARRAYS}
             if header["version"] != _VERSION:
-                raise RecordError(
-                    f"{path} has format version {header['version']}, this code reads {_VERSION}"
-                )
+                raise RecordError(f"{path} has format version {header['version']}, this code reads {_VERSION}")
             rest = {
                 "layout": header["layout"],
                 "frame_size": header["frame_size"],
                 "source": header["source"],
             }
         except KeyError as error:
-            raise RecordError(
-                f"{path} is not a skeleton file: it lacks {error.args[0]!r}; extract it again"
-            ) from error
+            raise RecordError(f"{path} is not a skeleton file: it lacks {error.args[0]!r}; extract it again") from error
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
             raise RecordError(f"{path} is cut or damaged ({error}); extract the video again") from error
         except (TypeError, ValueError) as error:
@@ -228,9 +203,7 @@ class Skeleton:
 def _copy(name: str, value: object, dtype: type) -> np.ndarray:
     array = np.asarray(value)
     if (dtype is np.bool_) != (array.dtype == np.bool_) or array.dtype.kind not in "bfiu":
-        raise RecordError(
-            f"{name} must be an array of {np.dtype(dtype)}, found {array.dtype} {list(array.shape)}"
-        )
+        raise RecordError(f"{name} must be an array of {np.dtype(dtype)}, found {array.dtype} {list(array.shape)}")
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.owndata and not array.flags.writeable:
         return array  # given up by its maker: a long video's need not be in memory twice
     array = np.array(array, dtype=dtype)
@@ -248,6 +221,4 @@ def _check_header(skeleton: Skeleton) -> None:
     try:
         json.dumps(skeleton.source, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise RecordError(
-            f"source must be a JSON dict, found a value that JSON cannot hold ({error})"
-        ) from error
+        raise RecordError(f"source must be a JSON dict, found a value that JSON cannot hold ({error})") from error

@@ -84,13 +84,9 @@ class SkeletonBatch:
         for name, shape in expected.items():
             found = tuple(getattr(self, name).shape)
             if found != shape:
-                raise SkeletonError(
-                    f"{name} must be {shape} beside visible {tuple(self.visible.shape)}, found {found}"
-                )
+                raise SkeletonError(f"{name} must be {shape} beside visible {tuple(self.visible.shape)}, found {found}")
         if joints != len(get_layout(self.layout).joints):
-            raise LayoutError(
-                f"layout {self.layout} has {len(get_layout(self.layout).joints)} joints, found {joints}"
-            )
+            raise LayoutError(f"layout {self.layout} has {len(get_layout(self.layout).joints)} joints, found {joints}")
 
     def to(self, device: torch.device | str) -> "SkeletonBatch":
         """The same batch on `device`."""
@@ -126,9 +122,7 @@ def collate(
             )
     dimensions = sorted({skeleton.keypoints.shape[-1] for skeleton in present if skeleton.num_persons}) or [2]
     if len(dimensions) > 1:
-        raise SkeletonError(
-            "expected either pixels (C=2) or metres (C=3) in one batch, found both; batch them apart"
-        )
+        raise SkeletonError("expected either pixels (C=2) or metres (C=3) in one batch, found both; batch them apart")
     coordinates, joints = dimensions[0], len(get_layout(layout).joints)
     persons = max([min(skeleton.num_persons, max_persons) for skeleton in present] + [1])
     frames = max([skeleton.num_frames for skeleton in present] + [1])
@@ -168,9 +162,7 @@ def stream_channels(names: tuple[str, ...] | list[str], coordinates: int = 2) ->
     return coordinates * len(names) + 1
 
 
-def streams(
-    batch: SkeletonBatch, names: tuple[str, ...] | list[str] = ("joint", "motion", "position")
-) -> Tensor:
+def streams(batch: SkeletonBatch, names: tuple[str, ...] | list[str] = ("joint", "motion", "position")) -> Tensor:
     """[B, M, T, V, C'] network input, differentiable in the keypoints, 0 where not visible.
 
     joint     from the person's mid hip (in a row without both hips: from the mean visible joint), in torsos

@@ -49,9 +49,7 @@ class Frames:
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
-            raise VideoError(
-                f"images must be uint8 [T, H, W, 3], found {self.images.dtype} {self.images.shape}"
-            )
+            raise VideoError(f"images must be uint8 [T, H, W, 3], found {self.images.dtype} {self.images.shape}")
         if self.timestamps.shape != self.images.shape[:1] or (np.diff(self.timestamps) < 0).any():
             found = self.timestamps.tolist()[:8]
             raise VideoError(f"timestamps must be [{len(self.images)}] and not decrease, found {found}")
@@ -63,9 +61,7 @@ def probe(path: str | Path) -> VideoInfo:
         frames = _frames(container, stream, path)
         first = next(frames, None)
         if first is None:
-            raise VideoError(
-                f"expected at least one decodable frame in {path}, found none; fetch the video again"
-            )
+            raise VideoError(f"expected at least one decodable frame in {path}, found none; fetch the video again")
         duration, count = _length(container, stream), stream.frames or None
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         if duration is None or fps == 0:
@@ -103,18 +99,14 @@ def sample_frames(
     size: (height, width) to resize to. A video with fewer frames repeats them; VideoError as read_frames.
     """
     if count < 1 or not 0 <= start < end:
-        raise VideoError(
-            f"expected 0 <= start < end and count >= 1, found start={start}, end={end}, count={count}"
-        )
+        raise VideoError(f"expected 0 <= start < end and count >= 1, found start={start}, end={end}, count={count}")
     targets = start + (np.arange(count) + 0.5) * (end - start) / count
     picked: list[tuple[float, np.ndarray]] = []
     with _opened(path) as (container, stream):
         frames = _frames(container, stream, path, begin=float(targets[0]))
         before, before_image = next(frames, (None, None))
         if before is None:
-            raise VideoError(
-                f"expected at least one decodable frame in {path}, found none; fetch the video again"
-            )
+            raise VideoError(f"expected at least one decodable frame in {path}, found none; fetch the video again")
         for after, frame in itertools.chain(frames, [(np.inf, before_image)]):
             image = None
             while len(picked) < count and targets[len(picked)] - before <= after - targets[len(picked)]:
@@ -218,16 +210,12 @@ def _opened(path: str | Path) -> Iterator[tuple[av.container.InputContainer, av.
     if not Path(path).is_file():
         raise VideoError(f"expected a video file at {path}, found none; check the path")
     try:
-        with av.open(
-            str(path), options={"protocol_whitelist": "file"}, metadata_errors="replace"
-        ) as container:
+        with av.open(str(path), options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
             attached = av.stream.Disposition.attached_pic
             streams = [stream for stream in container.streams.video if not stream.disposition & attached]
             if not streams:
                 kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-                raise VideoError(
-                    f"expected a video stream in {path}, found only {kinds}; give a file with pictures"
-                )
+                raise VideoError(f"expected a video stream in {path}, found only {kinds}; give a file with pictures")
             streams[0].thread_type = "AUTO"
             yield container, streams[0]
     except av.FFmpegError as error:
@@ -256,9 +244,7 @@ def _frames(
         last = pts
         yield float((pts - origin) * stream.time_base), frame
     if left_out:
-        warnings.warn(
-            f"{path}: {left_out} frames left out because their time does not increase", stacklevel=2
-        )
+        warnings.warn(f"{path}: {left_out} frames left out because their time does not increase", stacklevel=2)
 
 
 def _timed(
@@ -277,17 +263,13 @@ def _timed(
         except av.InvalidDataError as error:
             if started:
                 where = f"after {last:.2f} s"
-                raise VideoError(
-                    f"{path} is damaged {where} ({error.strerror}); fetch the video again"
-                ) from error
+                raise VideoError(f"{path} is damaged {where} ({error.strerror}); fetch the video again") from error
             continue
         for frame in frames:
             started = True
             pts = waiting.popleft() if in_file_order and waiting else frame.pts
             if pts is None:
-                raise VideoError(
-                    f"{path} holds no presentation times; put it into a container such as mp4 first"
-                )
+                raise VideoError(f"{path} holds no presentation times; put it into a container such as mp4 first")
             last = float(pts * stream.time_base)
             yield pts, frame
 

@@ -121,16 +121,16 @@ def test_targets_set_up_first(place):
     assert log(place)[3:] == ["run -m pytest -k x"]
     make(place, "demo")
     make(place, "lint")
-    assert log(place)[4:] == ["run tools/demo.py", "run -m ruff check ."]
+    assert log(place)[4:] == ["run tools/demo.py", "run -m ruff check .", "run -m ruff format --check ."]
     assert "make demo" in make(place, "help").stdout
     assert make(place, "clean").returncode == 0
     assert not (place / "project" / ".venv").exists()
 
 
-def test_ci_runs_make_test(place):
+def test_ci_checks_the_style_and_runs_the_tests(place):
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     assert make(place, command=("sh", ".ci/run")).returncode == 0
-    assert log(place)[-1] == "run -m pytest"
+    assert log(place)[-3:] == ["run -m ruff check .", "run -m ruff format --check .", "run -m pytest"]
 
 
 @pytest.fixture

@@ -109,7 +109,9 @@ def test_every_tool_is_shown():
 
 def test_make_commands_exist():
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    named = set(re.findall(r"\bmake (\w+)\b(?= |`|$)", "\n".join(re.findall(r"`[^`\n]+`|^make .*", README, re.MULTILINE))))
+    named = set(
+        re.findall(r"\bmake (\w+)\b(?= |`|$)", "\n".join(re.findall(r"`[^`\n]+`|^make .*", README, re.MULTILINE)))
+    )
     assert {"demo", "test"} <= named <= set(targets)
     assert [words[:2] for words in shell_commands(PAGES[0])[:2]] == [["make", "demo"], ["make", "test"]]
 

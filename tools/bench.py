@@ -75,7 +75,10 @@ def text(value: object) -> str:
         case list():
             return f"[{', '.join(map(text, value))}]"
         case dict():
-            return ", ".join(f"{key} ({text(item)})" if isinstance(item, dict) else f"{key} {text(item)}" for key, item in value.items())
+            return ", ".join(
+                f"{key} ({text(item)})" if isinstance(item, dict) else f"{key} {text(item)}"
+                for key, item in value.items()
+            )
         case _:
             return str(value)
 

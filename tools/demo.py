@@ -22,7 +22,9 @@ def main(arguments: list[str]) -> None:
     print(f"[1/4] Marionette: {settings.clips} training clips", flush=True)
     counts = f"clips={settings.clips}", f"test_clips={settings.test_clips}"
     run_through("prepare", "marionette", f"output={settings.data}", *counts)
-    print(f"[2/4] training {', '.join((*FOUNDATIONS, *RUNS))}, and tests (logs: runs/*/train.log, test.log)", flush=True)
+    print(
+        f"[2/4] training {', '.join((*FOUNDATIONS, *RUNS))}, and tests (logs: runs/*/train.log, test.log)", flush=True
+    )
     work(steps(settings))
     config = load_config(TrainConfig, [str(settings.runs / RUNS["grounded"] / "config.yaml")])
     result = f"{table(settings)}\n\n{NOTES.format(frames=config.data.frames, fps=config.data.pose_fps)}"

@@ -39,9 +39,7 @@ def main(arguments: list[str]) -> int:
         return 1
     for failure in summary.failures:
         print(f"set aside: {failure['video']}: {failure['reason']}", file=sys.stderr)
-    print(
-        f"{summary.extracted} extracted, {summary.skipped} finished before, {len(summary.failures)} set aside"
-    )
+    print(f"{summary.extracted} extracted, {summary.skipped} finished before, {len(summary.failures)} set aside")
     if summary.failures:
         print(f"reasons in {Path(config.output) / 'failures.jsonl'}")
     print(f"records in {config.output}")

@@ -35,6 +35,7 @@ from skeleton.errors import SkeletonError
 def marionette(config: Any) -> int:
     """The synthetic set with exact truth."""
     from hybrid.data.marionette.dataset import headline, prepare, told
+
     print(headline(config))
     return ready(config.output, *told(counted(partial(prepare, config), unit="clip")))
 
@@ -43,6 +44,7 @@ def folder(config: Any) -> int:
     """Videos and a CSV file; 1 where lines were left out."""
     print(f"{config.videos} and {config.labels} -> {config.output}", flush=True)
     from hybrid.data.folder import prepare_folder, told
+
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r"The 'predict_dataloader' does|`isinstance\(treespec, LeafSpec\)` is")
     outcome = prepare_folder(config)
@@ -68,6 +70,7 @@ def export(config: Any) -> int:
     """A folder of records, for PySKL and mmaction2."""
     from hybrid.data.importing import export_pyskl
     from hybrid.data.labels import read_classes
+
     numbers, labels = read_classes(config.labels) if config.labels else (None, [])
     classes = [f"classes: {', '.join(f'{i} {label}' for i, label in enumerate(labels))}"] if labels else []
     return ready(config.output, f"{export_pyskl(config.records, config.output, numbers)} records written", *classes)
@@ -75,6 +78,7 @@ def export(config: Any) -> int:
 
 def counted(make: Callable, **shown: str) -> Any:
     """What `make(progress)` returns, behind a progress bar."""
+
     def show(done: int, total: int) -> None:
         bar.total = total
         bar.update(done - bar.n)

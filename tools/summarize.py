@@ -45,7 +45,11 @@ def describe(summary: dict[str, Any]) -> str:
         ["frames with nobody", _percent(persons["none"])],
         ["dropped persons", _counts(summary["dropped_persons"]) or "0"],
     ]
-    spreads = [("seconds", "seconds"), ("frames a second", "frames_per_second"), ("persons a video", "tracks_per_video")]
+    spreads = [
+        ("seconds", "seconds"),
+        ("frames a second", "frames_per_second"),
+        ("persons a video", "tracks_per_video"),
+    ]
     parts = ("min", "median", "max")
     blocks = [[["", *parts]] + [[name, *(_number(summary[key][part]) for part in parts)] for name, key in spreads]]
     for layout, rates in summary["visible"].items():
@@ -57,7 +61,9 @@ def describe(summary: dict[str, Any]) -> str:
     text = "\n\n".join([_table(facts, right=False), *map(_table, blocks)])
     found = summary["suspicious"]
     lines = [f"\nsuspicious: {len(found)} of {summary['records']}"]
-    lines += [f"  {entry['record']}: {'; '.join(reason['text'] for reason in entry['reasons'])}" for entry in found[:SHOWN]]
+    lines += [
+        f"  {entry['record']}: {'; '.join(reason['text'] for reason in entry['reasons'])}" for entry in found[:SHOWN]
+    ]
     if len(found) > SHOWN:
         lines.append(f"  and {len(found) - SHOWN} more in summary.json")
     return "\n".join([text, *lines])
@@ -76,7 +82,10 @@ def _table(rows: list[list[str]], right: bool = True) -> str:
     """Columns side by side; right: all but the first flush right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     aligned = [
-        [text.rjust(width) if i and right else text.ljust(width) for i, (text, width) in enumerate(zip(row, widths, strict=True))]
+        [
+            text.rjust(width) if i and right else text.ljust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
         for row in rows
     ]
     return "\n".join("  ".join(row).rstrip() for row in aligned)

@@ -1,7 +1,8 @@
 """Train a run: python tools/train.py configs/experiment/NAME.yaml [more.yaml ...] [key=value ...]
 
 What is trained is the key `kind`: instruction (a video language model that is given joint tokens) or recognition (action
-recognition from skeletons alone; `kind=recognition --help` lists its keys). Leaves config.yaml, metrics.csv, tensorboard/ and checkpoints/{last,best}.ckpt in output/name. `train.resume=auto` goes on
+recognition from skeletons alone; `kind=recognition --help` lists its keys).
+Leaves config.yaml, metrics.csv, tensorboard/ and checkpoints/{last,best}.ckpt in output/name. `train.resume=auto` goes on
 where an interrupted run stopped. `--help` lists every key, `--print-config` prints the resolved configuration.
 """
 

@@ -44,7 +44,9 @@ class EncoderBench:
     def check(self) -> None:
         """Sizes that cannot be."""
         if min(self.clips, self.persons, self.frames, self.rounds, self.threads, *self.lengths, *self.crowds) < 1:
-            raise ConfigError("clips, persons, frames, rounds, threads, lengths and crowds must be above 0; correct them")
+            raise ConfigError(
+                "clips, persons, frames, rounds, threads, lengths and crowds must be above 0; correct them"
+            )
 
 
 class Ours(nn.Module):
@@ -97,7 +99,9 @@ def _measure(config: EncoderBench) -> dict[str, Any]:
         figures |= compared(kind, "", partial_of(run, theirs, inputs), partial_of(run, ours, inputs), config.rounds)
         if config.compiled:
             fast = [torch.compile(network) for network in (theirs, ours)]
-            figures |= compared(kind, "_compiled", *[partial_of(run, network, inputs) for network in fast], config.rounds)
+            figures |= compared(
+                kind, "_compiled", *[partial_of(run, network, inputs) for network in fast], config.rounds
+            )
     figures["kept_mb"], figures["kept_mb_mmaction2"] = kept(ours, inputs) / 2**20, kept(theirs, inputs) / 2**20
     ours.eval()
     for name, sizes in (("frames", config.lengths), ("persons", config.crowds)):

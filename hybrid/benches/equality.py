@@ -46,7 +46,9 @@ def compare(record: Skeleton, frames: list[tuple[np.ndarray, np.ndarray]]) -> di
         persons += len(boxes)
         apart += [*np.abs(keypoints[rows] - record.keypoints[columns, t]).max(-1)]
     if not apart:
-        raise ConfigError(f"expected persons whom both find, found {persons} of MMPose's and none in both; take another video")
+        raise ConfigError(
+            f"expected persons whom both find, found {persons} of MMPose's and none in both; take another video"
+        )
     joints = np.concatenate(apart)
     return {
         "persons_mmpose": persons,

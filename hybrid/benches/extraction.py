@@ -34,7 +34,9 @@ class ExtractBench:
 
     def check(self) -> None:
         if self.repeats < 1 or self.every < 1:
-            raise ConfigError(f"repeats and every must be at least 1, found {self.repeats} and {self.every}; give counts")
+            raise ConfigError(
+                f"repeats and every must be at least 1, found {self.repeats} and {self.every}; give counts"
+            )
 
 
 def measure(config: ExtractBench) -> dict[str, Any]:

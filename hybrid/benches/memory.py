@@ -37,7 +37,9 @@ def measure(config: MemoryBench) -> dict[str, Any]:
         for frames in config.frames:
             video = Path(folder) / f"{frames}.mp4"
             write_video(video, repeated(config.video, frames), fps=25)
-            peaks[frames] = alone(ours, str(video), config.weights, "onnx", Settings(every=4, rate=24))["peak_memory_mb"]
+            peaks[frames] = alone(ours, str(video), config.weights, "onnx", Settings(every=4, rate=24))[
+                "peak_memory_mb"
+            ]
     return {"growth": peaks[config.frames[-1]] / peaks[config.frames[0]], "peak_memory_mb": peaks}
 
 

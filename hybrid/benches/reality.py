@@ -165,7 +165,9 @@ def bones(values: Values, body: Kinematics) -> None:
     lengths = {bone: (f"left_{start}", f"left_{end}") for bone, (start, end) in BONES.items()}
     if lateral:
         lengths |= {f"{part}s": (f"left_{part}", f"right_{part}") for part in ("shoulder", "hip")}
-        lengths |= {"ears": ("left_ear", "right_ear"), "nose over shoulders": ("shoulder", "nose")} if body.planar else {}
+        lengths |= (
+            {"ears": ("left_ear", "right_ear"), "nose over shoulders": ("shoulder", "nose")} if body.planar else {}
+        )
     for name, (one, other) in lengths.items():
         if len(found := (far := body.far(one, other))[np.isfinite(far)]) >= 5:
             values[f"length {name}"].append(float(np.percentile(found, 90 if body.planar else 50)))

@@ -28,7 +28,10 @@ class RecognitionBench:
 def measure(config: RecognitionBench) -> dict[str, Any]:
     """Accuracy of each run with n, interval, chance and majority; what is kept of it with probes; who is right alone."""
     reference = right(Path(config.reference or config.runs[0]))
-    return {"reference": Path(config.reference or config.runs[0]).name, "runs": [row(Path(run), reference) for run in config.runs]}
+    return {
+        "reference": Path(config.reference or config.runs[0]).name,
+        "runs": [row(Path(run), reference) for run in config.runs],
+    }
 
 
 def row(run: Path, reference: dict[str, bool]) -> dict[str, Any]:
@@ -38,7 +41,11 @@ def row(run: Path, reference: dict[str, bool]) -> dict[str, Any]:
     if found.keys() != reference.keys():
         raise DataError(f"expected the clips of the reference in {run}, found others: compare runs of one test split")
     report = json.loads(folder.report.read_text(encoding="utf-8"))
-    environment = json.loads((run / "environment.json").read_text(encoding="utf-8")) if (run / "environment.json").is_file() else {}
+    environment = (
+        json.loads((run / "environment.json").read_text(encoding="utf-8"))
+        if (run / "environment.json").is_file()
+        else {}
+    )
     task, more = report["tasks"]["action"], sum(found[clip] > reference[clip] for clip in found)
     fewer = sum(found[clip] < reference[clip] for clip in found)
     return {

@@ -104,7 +104,10 @@ def theirs(video: str, weights: str, decoded: bool = False) -> dict[str, Any]:
             persons = [one["predictions"][0] for one in inferencer(video)]
         seconds = time.perf_counter() - begin
     found = [
-        (np.array([p["bbox"][0] for p in some]).reshape(-1, 4), np.array([p["keypoints"] for p in some]).reshape(len(some), -1, 2))
+        (
+            np.array([p["bbox"][0] for p in some]).reshape(-1, 4),
+            np.array([p["keypoints"] for p in some]).reshape(len(some), -1, 2),
+        )
         for some in persons
     ]
     return {"persons": found, **_cost(len(persons), seconds)}

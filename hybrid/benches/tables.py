@@ -55,7 +55,10 @@ RUNS: list[Column] = [
     ("accuracy (95 % interval)", lambda f: _interval(f["accuracy"], f["ci95"], ".1%")),
     ("chance, majority", lambda f: f"{f['chance']:.1%}, {f['majority']:.1%}"),
     ("n", _number("d", "n")),
-    ("without copies of training clips (n)", lambda f: f"{f['new']['accuracy']:.1%} ({f['new']['n']})" if f.get("new", {}).get("n") else "-"),
+    (
+        "without copies of training clips (n)",
+        lambda f: f"{f['new']['accuracy']:.1%} ({f['new']['n']})" if f.get("new", {}).get("n") else "-",
+    ),
     ("kept: joints missed", _number(".3f", "kept", "miss_joints")),
     ("kept: rows dropped", _number(".3f", "kept", "drop_frames")),
     ("right alone, reference alone", lambda f: f"{f['alone_right']}, {f['reference_alone_right']}"),
@@ -103,7 +106,10 @@ TABLES: dict[str, list[Column]] = {
         ("largest difference", _number(".0e", "max_abs_difference")),
         ("in training", _number(".0e", "max_abs_difference_training")),
         ("MB kept for the backward pass (mmaction2's)", lambda f: f"{f['kept_mb']:.0f} ({f['kept_mb_mmaction2']:.0f})"),
-        ("cost grows with frames, persons to the power", lambda f: f"{f['exponent_frames']:.2f}, {f['exponent_persons']:.2f}"),
+        (
+            "cost grows with frames, persons to the power",
+            lambda f: f"{f['exponent_frames']:.2f}, {f['exponent_persons']:.2f}",
+        ),
     ],
     "events": [
         ("events", _number("d", "events_3d")),
@@ -167,7 +173,9 @@ COMPARED = {"reality": (("3D", "marionette_3d", "captures"), ("2D", "marionette_
 
 def compared(name: str, results: Path) -> str:
     """The quantities of NAME_before.json and NAME_after.json beside reality: median (5 to 95 %), * where it differs."""
-    figures = [json.loads((results / f"{name}_{when}.json").read_text(encoding="utf-8")) for when in ("before", "after")]
+    figures = [
+        json.loads((results / f"{name}_{when}.json").read_text(encoding="utf-8")) for when in ("before", "after")
+    ]
     lines = [["quantity", "in", "before", "after", "reality", "of so many"], ["---"] * 6]
     for dimension, ours, theirs in COMPARED[name]:
         for quantity, found in figures[1]["quantities"].items():
@@ -179,7 +187,9 @@ def compared(name: str, results: Path) -> str:
                 lines.append([quantity, dimension, *cells, _spread(found[theirs]), str(found[theirs][3])])
     said = figures[1]["environment"]
     source = f"commit {said['commit'][:7]}, {said['date'][:10]}, {said['cores']} CPU cores"
-    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"({source}; commands in docs/results.)"])
+    return "\n".join(
+        ["| " + " | ".join(line) + " |" for line in lines] + ["", f"({source}; commands in docs/results.)"]
+    )
 
 
 def _spread(found: list[float] | None) -> str:
@@ -200,10 +210,16 @@ def table(name: str, results: Path) -> str:
     columns = TABLES[name]
     files = sorted(results.glob(f"{name}*.json"))
     found = [row for path in files for row in _rows(json.loads(path.read_text(encoding="utf-8")))]
-    lines = [[heading for heading, _ in columns], ["---"] * len(columns), *[[cell(row) for _, cell in columns] for row in found]]
+    lines = [
+        [heading for heading, _ in columns],
+        ["---"] * len(columns),
+        *[[cell(row) for _, cell in columns] for row in found],
+    ]
     said = {(f["environment"]["commit"][:7], f["environment"]["date"][:10], f["environment"]["cores"]) for f in found}
     source = "; ".join(f"commit {commit}, {day}, {cores} CPU cores" for commit, day, cores in sorted(said))
-    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", f"({source}; commands in docs/results.)"])
+    return "\n".join(
+        ["| " + " | ".join(line) + " |" for line in lines] + ["", f"({source}; commands in docs/results.)"]
+    )
 
 
 def filled(page: str, results: Path) -> str:

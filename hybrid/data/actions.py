@@ -22,7 +22,9 @@ from skeleton.record import Skeleton
 from skeleton.transforms import SkeletonBatch, kept_persons
 
 HIDDEN = 0.5  # confidence of a joint that is annotated and hidden
-CORNER = 2.0  # at most this are both pixels of a joint that is not annotated: it was put at (1, 1), and frames were resized
+CORNER = (
+    2.0  # at most this are both pixels of a joint that is not annotated: it was put at (1, 1), and frames were resized
+)
 NPZ_LAYOUTS = {20: "kinect20", 13: "penn13"}
 
 
@@ -82,7 +84,9 @@ def _npz(path: Path, config: ActionsConfig) -> tuple[list[Clip], list[str]]:
             data = {name: file[name] for name in file.files}
         points, offset, labels, names, splits = (data[name] for name in ("xyz", "offset", "label", "name", "split"))
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"expected xyz, offset, label, name and split in {path}, found none or broken: {error}") from error
+        raise DataError(
+            f"expected xyz, offset, label, name and split in {path}, found none or broken: {error}"
+        ) from error
     joints, sizes = points.shape[1], data.get("dimensions_hw_n")
     layout = choose_layout(joints, config.layout, path, NPZ_LAYOUTS)
     classes = sorted(np.unique(labels).tolist())
@@ -135,8 +139,17 @@ class ActionRows(Dataset):
     else each is the nearer one.
     """
 
-    def __init__(self, clips: Sequence[Clip], rows: int, max_persons: int, crop: float = 1.0, uneven: bool = False, seed: int = 0):
-        self.clips, self.rows, self.max_persons, self.crop, self.uneven, self.seed = clips, rows, max_persons, crop, uneven, seed
+    def __init__(
+        self, clips: Sequence[Clip], rows: int, max_persons: int, crop: float = 1.0, uneven: bool = False, seed: int = 0
+    ):
+        self.clips, self.rows, self.max_persons, self.crop, self.uneven, self.seed = (
+            clips,
+            rows,
+            max_persons,
+            crop,
+            uneven,
+            seed,
+        )
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -207,7 +220,9 @@ def collate_rows(items: list[tuple], layout: str) -> tuple[SkeletonBatch, torch.
     persons = max(1, *(len(item[0]) for item in items))
     padded = []
     for which in range(3):
-        arrays = [np.pad(item[which], ((0, persons - len(item[0])), *[(0, 0)] * (item[which].ndim - 1))) for item in items]
+        arrays = [
+            np.pad(item[which], ((0, persons - len(item[0])), *[(0, 0)] * (item[which].ndim - 1))) for item in items
+        ]
         padded.append(torch.from_numpy(np.stack(arrays)))
     keypoints, confidence, visible = padded
     times = torch.from_numpy(np.stack([item[3] for item in items])).float()

@@ -244,7 +244,10 @@ class Collator:
             # at twice the rate the odd frames are the middles of equal parts: what data.clips reads
             video_metadata=[
                 VideoMetadata(
-                    2 * count, 2 * count / row.seconds, duration=row.seconds, frames_indices=list(range(1, 2 * count, 2))
+                    2 * count,
+                    2 * count / row.seconds,
+                    duration=row.seconds,
+                    frames_indices=list(range(1, 2 * count, 2)),
                 )
                 for row, count in zip(seen, counts, strict=True)
             ],

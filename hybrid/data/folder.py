@@ -69,7 +69,9 @@ def prepare_folder(config: FolderConfig) -> Outcome:
         )
     labels = sorted({entry.label for entry in present if entry.question is None})
     if len(labels) == 1:
-        raise DataError(f"expected two labels or more in {config.labels}, found only {labels[0]!r}; ask a question instead")
+        raise DataError(
+            f"expected two labels or more in {config.labels}, found only {labels[0]!r}; ask a question instead"
+        )
     named = {entry.video for entry in present}
     hashes = {video: sha256(videos / video) for video in sorted(named)}
     splits = assign_splits(present, config.val, config.test, config.seed, hashes)
@@ -290,5 +292,7 @@ def told(outcome: Outcome, config: FolderConfig) -> list[str]:
         tasks = ", ".join(f"{task} {count}" for task, count in figures["tasks"].items()) or "no file"
         lines.append(f"{split}: {figures['questions']} questions about {figures['videos']} videos ({tasks})")
     left, twice = outcome.info["left_out"], outcome.info["files_in_two_splits"]
-    lines.append(f"{left['lines']} lines left out, {left['videos_not_named']} videos not named, {twice} files in two splits")
+    lines.append(
+        f"{left['lines']} lines left out, {left['videos_not_named']} videos not named, {twice} files in two splits"
+    )
     return [*lines, *([f"reasons in {Path(config.output) / 'failures.jsonl'}"] if outcome.failures else [])]

@@ -172,7 +172,9 @@ def _check_whole(path: Path, entries: Sequence[Entry]) -> None:
             )
         if (entry.split is None) != (entries[0].split is None):
             empty = entry if entry.split is None else entries[0]
-            raise DataError(f"{path}:{empty.line}: expected a split in every line or in none, found none here; fill it in")
+            raise DataError(
+                f"{path}:{empty.line}: expected a split in every line or in none, found none here; fill it in"
+            )
         for kind, name in (("video", entry.video), ("group", entry.group)):
             first = seen.setdefault((kind, name), entry)
             if name is not None and first.split != entry.split:
@@ -184,7 +186,9 @@ def _check_whole(path: Path, entries: Sequence[Entry]) -> None:
 
 def _entry(line: int, row: dict) -> Entry:
     if None in row:
-        raise DataError(f"expected {len(row) - 1} cells, found more ({row[None][0]!r}); put a text with commas in quotes")
+        raise DataError(
+            f"expected {len(row) - 1} cells, found more ({row[None][0]!r}); put a text with commas in quotes"
+        )
     cells = {name: (cell or "").strip() or None for name, cell in row.items()}
     own = {name: cells.get(name) for name in COLUMNS}
     video = _path(own["video"])
@@ -238,7 +242,9 @@ def _answer(text: str | None, options: tuple[str, ...] | None) -> Answer:
         raise DataError("answer: expected an answer to the question, found none; fill it in")
     if options is not None:
         if text not in options:
-            raise DataError(f"answer: expected one of the options {' | '.join(options)}, found {text!r}; write it alike")
+            raise DataError(
+                f"answer: expected one of the options {' | '.join(options)}, found {text!r}; write it alike"
+            )
     elif text.startswith("["):
         try:
             return tuple(json.loads(text))

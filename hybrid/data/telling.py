@@ -33,7 +33,9 @@ def tell_records(config: EventsConfig, progress: Callable[[int, int], None] = la
     Raises DataError where the folder holds no record."""
     files = sorted(Path(config.skeletons).glob("*.npz"))
     if not files:
-        raise DataError(f"expected records (.npz) in {config.skeletons}, found none: extract some with tools/extract.py")
+        raise DataError(
+            f"expected records (.npz) in {config.skeletons}, found none: extract some with tools/extract.py"
+        )
     told: list[tuple[str, list[LimbEvent]]] = []
     lines, reasons = [], []
     for done, path in enumerate(files, start=1):

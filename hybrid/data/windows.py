@@ -35,9 +35,13 @@ def load_windows(config: RecordsConfig) -> list[Clip]:
         try:
             record = Skeleton.load(path)
             layout = config.layout or (found[0].skeleton.layout if found else record.layout)
-            found += windows_of(path.stem, record if record.layout == layout else convert(record, layout), config.seconds)
+            found += windows_of(
+                path.stem, record if record.layout == layout else convert(record, layout), config.seconds
+            )
         except SkeletonError as error:
-            raise DataError(f"expected records that can be used in {config.skeletons}, found {path.name}: {error}") from error
+            raise DataError(
+                f"expected records that can be used in {config.skeletons}, found {path.name}: {error}"
+            ) from error
     dimensions = {clip.skeleton.keypoints.shape[-1] for clip in found}
     if len(dimensions) != 1:
         what = "both pixels and metres" if dimensions else "nobody in any window"
@@ -71,7 +75,9 @@ class WindowRows(ActionRows):
     events: of each clip, as `skeleton.detection` finds them; None leaves the targets out. bins of `stride` rows.
     """
 
-    def __init__(self, *arguments, stride: int, events: list[list[LimbEvent]] | None, texts: np.ndarray | None, **options):
+    def __init__(
+        self, *arguments, stride: int, events: list[list[LimbEvent]] | None, texts: np.ndarray | None, **options
+    ):
         super().__init__(*arguments, **options)
         self.stride, self.events, self.texts = stride, events, texts
 
@@ -89,7 +95,10 @@ class WindowRows(ActionRows):
         times = np.interp(self.moments(place), np.arange(record.num_frames), record.timestamps)
         step = max(times[-1] - times[0], 1e-6) / max(self.rows - 1, 1)
         # Seconds to rows; before the first row and after the last one the clock goes on at their mean rate.
-        seconds, rows = [times[0] - FAR * step, *times, times[-1] + FAR * step], [-FAR, *range(self.rows), self.rows - 1 + FAR]
+        seconds, rows = (
+            [times[0] - FAR * step, *times, times[-1] + FAR * step],
+            [-FAR, *range(self.rows), self.rows - 1 + FAR],
+        )
         placed = [
             replace(event, start=np.interp(event.start, seconds, rows), end=np.interp(event.end, seconds, rows))
             for event in self.events[place]
@@ -119,9 +128,9 @@ def read_texts(path: str, clips: list[Clip]) -> np.ndarray:
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"expected name and embedding in data.texts={path}, found none or broken: {error}") from error
     if embeddings.ndim != 3 or embeddings.shape[:2] != (len(names), 1 + len(LIMBS)):
-        raise DataError(f"expected embedding [{len(names)}, {1 + len(LIMBS)}, E] in {path}, found {list(embeddings.shape)}")
+        raise DataError(
+            f"expected embedding [{len(names)}, {1 + len(LIMBS)}, E] in {path}, found {list(embeddings.shape)}"
+        )
     known = dict(zip(names, embeddings, strict=True))
     nothing = np.full(embeddings.shape[1:], np.nan, np.float32)
     return np.stack([known.get(clip.name, known.get(clip.name.rpartition(":")[0], nothing)) for clip in clips])
-
-

@@ -93,7 +93,9 @@ class RecognitionModule(LightningModule):
         batch, labels = pair
         random = torch.Generator().manual_seed(seed_of(self.config.seed, self.current_epoch, index, self.global_rank))
         scores = self.recognizer(augment(ready(batch, self.config), self.config.augment, random).to(self.device))
-        loss = functional.cross_entropy(scores, labels.to(self.device), label_smoothing=self.config.train.label_smoothing)
+        loss = functional.cross_entropy(
+            scores, labels.to(self.device), label_smoothing=self.config.train.label_smoothing
+        )
         self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
         return loss
 

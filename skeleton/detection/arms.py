@@ -133,7 +133,11 @@ def _touch_low(body: Kinematics, side: str, first: int, last: int) -> dict | Non
     else:
         belly = limit["belly_ahead"] < forward < limit["belly_far"]
         hip = abs(forward) < limit["hip_apart"] and behind
-    if belly and limit["belly_low"] < height < limit["belly_high"] and limit["belly_fore"] < fore < limit["belly_fore_most"]:
+    if (
+        belly
+        and limit["belly_low"] < height < limit["belly_high"]
+        and limit["belly_fore"] < fore < limit["belly_fore_most"]
+    ):
         return {"movement": "touch", "target": "the belly"}
     if hip and limit["hip_low"] < height < limit["belly_high"] and upper < limit["hip_upper"] and fore < 0:
         return {"movement": "touch", "target": "the hip"}

@@ -101,7 +101,10 @@ def _ahead(bodies: Mapping[int, Kinematics], person: int, rows: slice) -> int | 
             far, ahead = middle(np.abs(way[:, 0])), middle(way[:, 0] * body.facing[rows]) > 0
         else:
             left, _, forward = np.einsum("tij,tj->it", body.upright[rows], way)
-            far, ahead = middle(np.hypot(left, forward)), abs(middle(np.degrees(np.arctan2(left, forward)))) < thresholds()["arm"]["around"]
+            far, ahead = (
+                middle(np.hypot(left, forward)),
+                abs(middle(np.degrees(np.arctan2(left, forward)))) < thresholds()["arm"]["around"],
+            )
         if ahead and far < best[0]:
             best = (far, other)
     return best[1]

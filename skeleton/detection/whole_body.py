@@ -107,7 +107,9 @@ def _turns(body: Kinematics) -> list[Found]:
     rate = gaussian_filter1d(np.gradient(angle), 0.15 * body.fps, mode="nearest") * body.fps
     found = []
     for sign, word in ((1, "left"), (-1, "right")):
-        for first, last in excursions(sign * rate, limit["pivot_rate"], limit["pivot_rest"], round(0.2 * body.fps), round(0.3 * body.fps)):
+        for first, last in excursions(
+            sign * rate, limit["pivot_rate"], limit["pivot_rest"], round(0.2 * body.fps), round(0.3 * body.fps)
+        ):
             if abs(angle[last] - angle[first]) > limit["pivot"]:
                 found.append(Found("whole body", "pivot", first, last, word))
     return found

@@ -34,5 +34,7 @@ def build_encoder(
     known = list(signature(network).parameters)
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise SkeletonError(f"expected options of the encoder {name} among {', '.join(known)}, found {unknown[0]!r}; drop it")
+        raise SkeletonError(
+            f"expected options of the encoder {name} among {', '.join(known)}, found {unknown[0]!r}; drop it"
+        )
     return network(layout=layout, width=width, depth=depth, stride=stride, streams=tuple(streams), **options)

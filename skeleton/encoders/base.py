@@ -51,9 +51,7 @@ def pool_any(mask: Tensor, stride: int, dim: int) -> Tensor:
 class Encoder(nn.Module):
     """SkeletonBatch -> JointFeatures with D = `width` and T' = ceil(T / `stride`)."""
 
-    def __init__(
-        self, layout: str, width: int, stride: int, names: tuple[str, ...], coordinates: int = 2
-    ) -> None:
+    def __init__(self, layout: str, width: int, stride: int, names: tuple[str, ...], coordinates: int = 2) -> None:
         super().__init__()
         self.num_joints = len(get_layout(layout).joints)
         self.layout, self.width, self.stride, self.names = layout, width, stride, tuple(names)
@@ -74,14 +72,10 @@ class Encoder(nn.Module):
     def forward(self, batch: SkeletonBatch) -> JointFeatures:
         """LayoutError for a batch of another layout, SkeletonError for another number of coordinates."""
         if batch.layout != self.layout:
-            raise LayoutError(
-                f"this encoder reads layout {self.layout}, found {batch.layout}; convert the skeletons"
-            )
+            raise LayoutError(f"this encoder reads layout {self.layout}, found {batch.layout}; convert the skeletons")
         if batch.keypoints.shape[-1] != self.coordinates:
             found = batch.keypoints.shape[-1]
-            raise SkeletonError(
-                f"this encoder reads C={self.coordinates} coordinates, found C={found}; build it anew"
-            )
+            raise SkeletonError(f"this encoder reads C={self.coordinates} coordinates, found C={found}; build it anew")
         size, persons = batch.visible.shape[:2]
         present = batch.visible.flatten(0, 1).flatten(1).any(-1).nonzero().squeeze(-1)
         # [P, T padded to whole bins, V, ...]

@@ -51,9 +51,7 @@ class MixJoints(MessagePassing):
         senders = graph.edge_type * stack.shape[-1] + graph.edge_index[0]
         size = (stack.shape[0] * stack.shape[-1], stack.shape[-1])
         nodes = inputs.flatten(0, 1).flatten(1)
-        mixed = self.propagate(
-            torch.stack((senders, graph.edge_index[1])), x=(nodes, None), weights=weights, size=size
-        )
+        mixed = self.propagate(torch.stack((senders, graph.edge_index[1])), x=(nodes, None), weights=weights, size=size)
         return mixed.unflatten(1, inputs.shape[2:])
 
     def message(self, x_j: Tensor, weights: Tensor) -> Tensor:
@@ -165,9 +163,7 @@ class PreNorm(Encoder):
         """[P, T, V, C'] and [P, T, V] or None -> [P, T', V, D]."""
         if visible is None:
             visible = torch.ones(inputs.shape[:-1], dtype=torch.bool, device=inputs.device)
-        hidden = (
-            self.stem(rearrange(inputs, "p (t pair) v c -> v t p (pair c)", pair=self.patch)) + self.joints
-        )
+        hidden = self.stem(rearrange(inputs, "p (t pair) v c -> v t p (pair c)", pair=self.patch)) + self.joints
         seen = pool_any(rearrange(visible, "p t v -> v t p"), self.patch, dim=1)
         mask = seen[..., None].to(hidden.dtype)
         hidden = hidden * mask

@@ -160,7 +160,15 @@ class Block(nn.Module):
     """G-Conv, T-Conv and the four attentions side by side, then an MLP; each normalised before and added."""
 
     def __init__(
-        self, width: int, inner: int, joints: int, limbs: int, heads: int, rows: int, kernel: int, drops: tuple[float, float]
+        self,
+        width: int,
+        inner: int,
+        joints: int,
+        limbs: int,
+        heads: int,
+        rows: int,
+        kernel: int,
+        drops: tuple[float, float],
     ):
         """inner: width of the MLP. drops: shares of attention weights and of whole steps."""
         super().__init__()
@@ -231,11 +239,15 @@ class SkateFormer(Encoder):
         split = 16 if stride > 1 else 8
         eighth = width // split
         if width < split or width % split:
-            raise SkeletonError(f"expected a width that {split} divides, for four attentions of equal size, found {width}")
+            raise SkeletonError(
+                f"expected a width that {split} divides, for four attentions of equal size, found {width}"
+            )
         if heads is None:
             heads = next(count for count in range(max(eighth // 3, 1), 0, -1) if eighth % count == 0)
         if heads < 1 or eighth % heads:
-            raise SkeletonError(f"expected heads that divide width / {split} = {eighth}, found heads {heads} and width {width}")
+            raise SkeletonError(
+                f"expected heads that divide width / {split} = {eighth}, found heads {heads} and width {width}"
+            )
         if min(rows, kernel) < 1 or kernel % 2 == 0 or mlp_ratio * 8 * eighth < 1:
             found = f"rows {rows}, kernel {kernel} and mlp_ratio {mlp_ratio}"
             raise SkeletonError(f"expected rows of at least 1, an odd kernel and an MLP with channels, found {found}")

@@ -69,14 +69,18 @@ class GraphConv(nn.Module):
         shape = (*hidden.shape[:3], bias.shape[1])
         people = hidden.flatten(0, 1)  # [T * P, V, C]
         joints = rearrange(self.A, "k target source -> (target k) source")
-        mixed = torch.bmm(joints.expand(len(people), -1, -1), people)  # [T * P, V * K, C]: K times C channels of each joint
+        mixed = torch.bmm(
+            joints.expand(len(people), -1, -1), people
+        )  # [T * P, V * K, C]: K times C channels of each joint
         projected = linear(mixed.view(*hidden.shape[:3], weight[..., 0].numel()), weight.flatten(0, 1).T)
         # What the bias of the projections comes to at each joint: it is a message of the visible joints alone.
         if mask is None:
             constant = torch.einsum("kvu,kc->vc", self.A, bias)
             projected = projected.add_(constant + shift if folded else constant).flatten(0, 2)
         else:
-            projected = torch.addmm(projected.flatten(0, 2), torch.einsum("kvu,tpu->tpvk", self.A, mask[..., 0]).flatten(0, 2), bias)
+            projected = torch.addmm(
+                projected.flatten(0, 2), torch.einsum("kvu,tpu->tpvk", self.A, mask[..., 0]).flatten(0, 2), bias
+            )
         if not folded:
             projected = self.bn(projected, each)
         return functional.relu_(projected.add_(residual)).view(shape)
@@ -94,9 +98,12 @@ class TemporalConv(nn.Module):
         convolutions = self.sizes[: len(DILATIONS)]
         bounds = [(3 * size) ** -0.5 for size in convolutions]
         self.kernels = nn.ParameterList(
-            torch.empty(3 * size, size).uniform_(-bound, bound) for size, bound in zip(convolutions, bounds, strict=True)
+            torch.empty(3 * size, size).uniform_(-bound, bound)
+            for size, bound in zip(convolutions, bounds, strict=True)
         )
-        self.bias = nn.Parameter(torch.cat([torch.empty(s).uniform_(-b, b) for s, b in zip(convolutions, bounds, strict=True)]))
+        self.bias = nn.Parameter(
+            torch.cat([torch.empty(s).uniform_(-b, b) for s, b in zip(convolutions, bounds, strict=True)])
+        )
         self.bn = MaskedBatchNorm(channels)
         self.expand = Projection(channels, channels)
 
@@ -107,10 +114,14 @@ class TemporalConv(nn.Module):
         *dilated, highest = image(active).split(self.sizes[:-1], dim=1)
         step = (self.stride, 1)
         outputs = [
-            functional.conv2d(branch, rearrange(kernel, "(tap c) out -> out c tap 1", tap=3), None, step, (dilation, 0), (dilation, 1))
+            functional.conv2d(
+                branch, rearrange(kernel, "(tap c) out -> out c tap 1", tap=3), None, step, (dilation, 0), (dilation, 1)
+            )
             for branch, dilation, kernel in zip(dilated, DILATIONS, self.kernels, strict=True)
         ]
-        outputs.append(functional.max_pool2d(highest, (3, 1), step, (1, 0)))  # of zeros beyond the ends too, after a relu
+        outputs.append(
+            functional.max_pool2d(highest, (3, 1), step, (1, 0))
+        )  # of zeros beyond the ends too, after a relu
         outputs.append(functional.conv2d(image(hidden), self.point.weight[..., None, None], None, step))
         joined = torch.cat(outputs, dim=1).movedim(1, 3).flatten(0, 2)
         each = None if pooled is None else pooled.flatten(0, 2)
@@ -142,7 +153,9 @@ class Block(nn.Module):
             update.add_(hidden.flatten(0, 2))
         elif self.residual is not None:
             update.add_(self.residual(hidden.flatten(0, 2), None if pooled is None else pooled.flatten(0, 2)))
-        return functional.relu_(update).view(*hidden.shape[:3], update.shape[1])  # last, as autograd copies what views have in place
+        return functional.relu_(update).view(
+            *hidden.shape[:3], update.shape[1]
+        )  # last, as autograd copies what views have in place
 
 
 class STGCNPP(Encoder):

@@ -45,7 +45,10 @@ class Network:
     def describe(self) -> dict:
         """What a record says of it. A hub model is named, not hashed."""
         if self.family == HUB:
-            return {"checkpoint": Path(self.checkpoint).name if Path(self.checkpoint).exists() else self.checkpoint, "family": HUB}
+            return {
+                "checkpoint": Path(self.checkpoint).name if Path(self.checkpoint).exists() else self.checkpoint,
+                "family": HUB,
+            }
         names = {"checkpoint": self.checkpoint.name, "checkpoint_sha256": sha256(self.checkpoint)}
         if self.config is None:
             return {**names, "family": self.family, "size": self.size}
@@ -87,7 +90,12 @@ def build_source(detector: Network | None, estimator: Network, settings: Setting
         from skeleton.extraction.rtmo import BottomUp
 
         return BottomUp(
-            estimator.config, estimator.checkpoint, runtime.device, runtime.batch_size, settings.detector_score, runtime.half
+            estimator.config,
+            estimator.checkpoint,
+            runtime.device,
+            runtime.batch_size,
+            settings.detector_score,
+            runtime.half,
         )
     return TopDown(
         build_detector(detector, settings.detector_score, runtime),

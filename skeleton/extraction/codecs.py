@@ -26,7 +26,9 @@ class Crops:
         centers = (boxes[:, 2:] + boxes[:, :2]) * 0.5
         wide, high = ((boxes[:, 2:] - boxes[:, :2]) * padding).T
         ratio = size[0] / size[1]
-        sides = np.where((wide > high * ratio)[:, None], np.stack([wide, wide / ratio], 1), np.stack([high * ratio, high], 1))
+        sides = np.where(
+            (wide > high * ratio)[:, None], np.stack([wide, wide / ratio], 1), np.stack([high * ratio, high], 1)
+        )
         return cls(centers, sides.astype(np.float32), size)
 
     def cut(self, image: np.ndarray, index: int) -> np.ndarray:

@@ -47,9 +47,7 @@ class PersonDetector:
         classes = list(self.model.dataset_meta.get("classes") or ())
         if "person" not in classes:
             found = ", ".join(map(str, classes[:5])) or "no class names"
-            raise ExtractionError(
-                f"detector {config.name} must know the class person, found {found}; take another"
-            )
+            raise ExtractionError(f"detector {config.name} must know the class person, found {found}; take another")
         self._person = classes.index("person")
         steps = get_test_pipeline_cfg(settings.copy())
         steps[0].type = "mmdet.LoadImageFromNDArray"

@@ -46,9 +46,7 @@ class PoseEstimator:
         settings = load_config(config)
         kind = str(settings.get("model", {}).get("type", ""))
         if not kind.endswith("TopdownPoseEstimator"):
-            raise ExtractionError(
-                f"pose config {config.name} must be a TopdownPoseEstimator, found {kind or 'none'}"
-            )
+            raise ExtractionError(f"pose config {config.name} must be a TopdownPoseEstimator, found {kind or 'none'}")
         self.model, self.layout, self._order = open_model(settings, config, checkpoint, device)
         self._joints, self._batch_size = len(self.model.dataset_meta["keypoint_id2name"]), batch_size
         self._cores = Cores(device)
@@ -119,7 +117,9 @@ class MMPosePipeline:
         ]
         found = self._model.test_step(self._collate([self._pipeline(sample) for sample in samples]))
         instances = [sample.pred_instances for sample in found]
-        return np.stack([one.keypoints[0] for one in instances]), np.stack([one.keypoint_scores[0] for one in instances])
+        return np.stack([one.keypoints[0] for one in instances]), np.stack(
+            [one.keypoint_scores[0] for one in instances]
+        )
 
 
 def is_usual(model: nn.Module, steps: list) -> bool:

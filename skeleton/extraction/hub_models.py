@@ -27,9 +27,7 @@ _COCO_EXPERT = 0  # ViTPose++ has one expert for each data set that it was train
 class HubDetector:
     """A transformers object detector (RT-DETR, RT-DETRv2, D-FINE, ...) that answers with the boxes of `person`."""
 
-    def __init__(
-        self, checkpoint: str, device: str | torch.device = "cpu", score: float = 0.3, half: bool = False
-    ):
+    def __init__(self, checkpoint: str, device: str | torch.device = "cpu", score: float = 0.3, half: bool = False):
         """score: least score of a box. ExtractionError for what is no detector, or one without the class person."""
         self.model, self._processor = load_pretrained("detector", checkpoint, "AutoModelForObjectDetection", device)
         self.score, self._half = score, half
@@ -66,9 +64,7 @@ class HubEstimator:
 
     layout = "coco17"
 
-    def __init__(
-        self, checkpoint: str, device: str | torch.device = "cpu", batch_size: int = 8, half: bool = False
-    ):
+    def __init__(self, checkpoint: str, device: str | torch.device = "cpu", batch_size: int = 8, half: bool = False):
         """ExtractionError for another model than ViTPose, and for one of other joints."""
         self.model, self._processor = load_pretrained("estimator", checkpoint, "VitPoseForPoseEstimation", device)
         joints = self.model.config.num_labels

@@ -50,13 +50,17 @@ def open_session(path: Path, device: str, threads: int) -> "InferenceSession":
     providers: list = ["CPUExecutionProvider"]
     if kind == "cuda":
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise ExtractionError(f"device={device} needs onnxruntime-gpu, found the CPU build; install it or pass device=cpu")
+            raise ExtractionError(
+                f"device={device} needs onnxruntime-gpu, found the CPU build; install it or pass device=cpu"
+            )
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": int(number or 0)}))
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         reason = " ".join(str(error).split())[:200]
-        raise ExtractionError(f"{path} is not an ONNX model that onnxruntime can read ({reason}); export it again") from error
+        raise ExtractionError(
+            f"{path} is not an ONNX model that onnxruntime can read ({reason}); export it again"
+        ) from error
 
 
 def planes(image: np.ndarray, mean: Sequence[float], deviation: Sequence[float]) -> np.ndarray:
@@ -100,14 +104,18 @@ class OnnxDetector:
     def __init__(self, path: Path, family: str, device: str = "cpu", score: float = 0.3, size: int | None = None):
         """size: side of the square input, needed where the export leaves it open."""
         if family not in FAMILIES:
-            raise ExtractionError(f"an ONNX detector must be one of {', '.join(FAMILIES)}, found {family!r}; pass detector.config=rtmdet")
+            raise ExtractionError(
+                f"an ONNX detector must be one of {', '.join(FAMILIES)}, found {family!r}; pass detector.config=rtmdet"
+            )
         self.score = score
         self._sessions = Sessions(path, device)
         entry = self._sessions.inputs[0]
         self._input, sides = entry.name, entry.shape[2:]
         fixed = [side for side in sides if isinstance(side, int)]
         if len(fixed) < 2 and size is None:
-            raise ExtractionError(f"{path.name} leaves its input size open; pass detector.size=320 or what it was trained with")
+            raise ExtractionError(
+                f"{path.name} leaves its input size open; pass detector.size=320 or what it was trained with"
+            )
         self._size = (fixed[1], fixed[0]) if len(fixed) == 2 else (size, size)
         self._family = FAMILIES[family]
         self._outputs = [output.name for output in self._sessions.outputs]
@@ -132,7 +140,9 @@ class OnnxDetector:
         inner = int(image.shape[1] * factor + 0.5), int(image.shape[0] * factor + 0.5)
         canvas = np.full((height, width, 3), 114, np.uint8)
         canvas[: inner[1], : inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_LINEAR)[..., ::-1]
-        return planes(canvas, *self._family), np.array([inner[0] / image.shape[1], inner[1] / image.shape[0]], np.float32)
+        return planes(canvas, *self._family), np.array(
+            [inner[0] / image.shape[1], inner[1] / image.shape[0]], np.float32
+        )
 
     def _read(self, values: dict) -> tuple[np.ndarray, np.ndarray]:
         found = values["dets"][0][values["labels"][0] == _PERSON]
@@ -147,7 +157,9 @@ class OnnxDetector:
             strides.append(np.full((x.size, 1), stride))
         cell, stride = np.concatenate(cells), np.concatenate(strides)
         if raw.ndim != 2 or len(raw) != len(cell):
-            raise ExtractionError(f"a raw YOLOX output must have {len(cell)} rows, found shape {list(raw.shape)}; check detector.size")
+            raise ExtractionError(
+                f"a raw YOLOX output must have {len(cell)} rows, found shape {list(raw.shape)}; check detector.size"
+            )
         scores = raw[:, 4] * raw[:, 5 + _PERSON]
         likely = scores >= self.score
         center, side = (raw[likely, :2] + cell[likely]) * stride[likely], np.exp(raw[likely, 2:4]) * stride[likely]
@@ -172,16 +184,24 @@ class OnnxEstimator:
         entry, outputs = self._sessions.inputs[0], self._sessions.outputs
         shape = entry.shape
         if len(shape) != 4 or not all(isinstance(side, int) for side in shape[2:]):
-            raise ExtractionError(f"{path.name} must take crops [N, 3, height, width] of a fixed size, found {shape}; export it so")
+            raise ExtractionError(
+                f"{path.name} must take crops [N, 3, height, width] of a fixed size, found {shape}; export it so"
+            )
         self._input, self._size = entry.name, (shape[3], shape[2])
         self._step = 1 if self._sessions.on_cpu or isinstance(shape[0], int) else batch_size
         ranks = [len(output.shape) for output in outputs]
         if ranks not in ([4], [3, 3]):
-            raise ExtractionError(f"{path.name} must give heatmaps (one output) or SimCC vectors (two), found outputs {[o.shape for o in outputs]}")
+            raise ExtractionError(
+                f"{path.name} must give heatmaps (one output) or SimCC vectors (two), found outputs {[o.shape for o in outputs]}"
+            )
         joints = outputs[0].shape[1]
-        self.layout = next((layout.name for layout in LAYOUTS.values() if layout.sigmas and len(layout.joints) == joints), "")
+        self.layout = next(
+            (layout.name for layout in LAYOUTS.values() if layout.sigmas and len(layout.joints) == joints), ""
+        )
         if not self.layout:
-            raise ExtractionError(f"{path.name} gives {joints} joints, which is no layout with sigmas; add it to skeleton/layout_tables.py")
+            raise ExtractionError(
+                f"{path.name} gives {joints} joints, which is no layout with sigmas; add it to skeleton/layout_tables.py"
+            )
 
     def __call__(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]

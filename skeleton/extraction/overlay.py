@@ -63,17 +63,10 @@ def write_overlay(video: str | Path, skeleton: Skeleton, path: str | Path) -> No
     with VideoWriter(path, rate) as writer:
         row = 0
         for row, (seconds, image) in enumerate(read_frames(video, settings.get("fps")), start=1):
-            if (
-                row > len(times)
-                or abs(seconds - times[row - 1]) > 1e-6
-                or image.shape[:2] != skeleton.frame_size
-            ):
+            if row > len(times) or abs(seconds - times[row - 1]) > 1e-6 or image.shape[:2] != skeleton.frame_size:
                 raise ExtractionError(
-                    f"the record must come from {video}, found another clock or size at frame {row}; "
-                    "extract it again"
+                    f"the record must come from {video}, found another clock or size at frame {row}; extract it again"
                 )
             writer.add(draw(image, skeleton, row - 1), seconds)
         if row != len(times):
-            raise ExtractionError(
-                f"the record has {len(times)} rows, {video} has {row} frames; extract it again"
-            )
+            raise ExtractionError(f"the record has {len(times)} rows, {video} has {row} frames; extract it again")

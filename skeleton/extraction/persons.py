@@ -36,7 +36,10 @@ class Persons:
     def towards(self, other: "Persons", share: float) -> "Persons":
         """The persons on a straight way to themselves in another frame, `share` of it gone."""
         return Persons(
-            *(((1 - share) * one + share * two).astype(one.dtype) for one, two in zip(_arrays(self), _arrays(other), strict=True))
+            *(
+                ((1 - share) * one + share * two).astype(one.dtype)
+                for one, two in zip(_arrays(self), _arrays(other), strict=True)
+            )
         )
 
 

@@ -80,9 +80,7 @@ def between(first: Boxes, second: Boxes, share: float) -> Boxes:
     Who is on one side only stands there all the way, and is looked for as those who are not found.
     """
     rows, columns = matched(first.boxes, second.boxes, FOLLOWED)
-    alone = [
-        np.setdiff1d(np.flatnonzero(~side.carried), used) for side, used in ((first, rows), (second, columns))
-    ]
+    alone = [np.setdiff1d(np.flatnonzero(~side.carried), used) for side, used in ((first, rows), (second, columns))]
 
     def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         moving = (1 - share) * one[rows] + share * other[columns]

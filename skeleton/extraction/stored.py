@@ -48,4 +48,6 @@ def stored_file(folder: Path, name: Path) -> Path:
     for place in (folder / name.with_suffix(""), folder / name.with_suffix(".json"), folder / f"{name}.json"):
         if place.exists():
             return place
-    raise ExtractionError(f"expected the persons of {name} at {folder / name.with_suffix('')} or with .json, found neither; check stored.path")
+    raise ExtractionError(
+        f"expected the persons of {name} at {folder / name.with_suffix('')} or with .json, found neither; check stored.path"
+    )

@@ -84,9 +84,7 @@ def fetch_weights(wanted: Mapping[str, str]) -> dict[str, Path]:
         if not place.startswith(("http://", "https://")):
             path = Path(place).expanduser()
             if not path.is_file():
-                raise ExtractionError(
-                    f"expected a checkpoint file at {key}={place}, found none; check the path"
-                )
+                raise ExtractionError(f"expected a checkpoint file at {key}={place}, found none; check the path")
             found[key] = path
             continue
         try:
@@ -120,9 +118,7 @@ def require_weights(model: nn.Module, checkpoint: Path, config: Path) -> None:
         content = content.get("state_dict", content)
     stored = {}
     if isinstance(content, Mapping):
-        stored = {
-            str(key).removeprefix("module."): getattr(value, "shape", None) for key, value in content.items()
-        }
+        stored = {str(key).removeprefix("module."): getattr(value, "shape", None) for key, value in content.items()}
     wanted = {name: value.shape for name, value in model.named_parameters()}
     wrong = [name for name, shape in wanted.items() if stored.get(name) != shape]
     if wrong:

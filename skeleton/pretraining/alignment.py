@@ -40,7 +40,9 @@ class Alignment(nn.Module):
         """The loss; SkeletonError without texts of this batch."""
         if self.texts is None or len(self.texts) != len(batch.aspect):
             found = "none" if self.texts is None else f"{len(self.texts)}"
-            raise SkeletonError(f"expected texts of {len(batch.aspect)} clips for alignment, found {found}: set them first")
+            raise SkeletonError(
+                f"expected texts of {len(batch.aspect)} clips for alignment, found {found}: set them first"
+            )
         found, loss = clean(), 0.0
         for place, (head, members) in enumerate(zip(self.heads, self.parts, strict=True)):
             mask = found.visible & members

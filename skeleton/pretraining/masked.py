@@ -22,18 +22,27 @@ class Masked(nn.Module):
     """Mean squared error of the `target` stream at hidden joints, each stretch of values normalised as in MAE."""
 
     def __init__(
-        self, encoder: Encoder, target: str, share: float = 0.6, stretch: int = 2, width: int = 128, temperature: float = 0.8
+        self,
+        encoder: Encoder,
+        target: str,
+        share: float = 0.6,
+        stretch: int = 2,
+        width: int = 128,
+        temperature: float = 0.8,
     ):
         super().__init__()
         if not 0 < share < 1 or stretch < 1:
-            raise SkeletonError(f"expected a share in 0 .. 1 and a stretch of 1 bin or more, found {share} and {stretch}")
+            raise SkeletonError(
+                f"expected a share in 0 .. 1 and a stretch of 1 bin or more, found {share} and {stretch}"
+            )
         self.target, self.share, self.stretch, self.temperature = target, share, stretch, temperature
         self.coordinates, self.stride = encoder.coordinates, encoder.stride
         self.embed = nn.Linear(encoder.width, width)
         self.hidden = nn.Parameter(torch.randn(width) * 0.02)
         self.joints = nn.Parameter(torch.randn(encoder.num_joints, width) * 0.02)
         self.decoder = nn.ModuleList(
-            nn.TransformerEncoderLayer(width, 4, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True) for _ in range(2)
+            nn.TransformerEncoderLayer(width, 4, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+            for _ in range(2)
         )
         self.head = nn.Linear(width, encoder.stride * encoder.coordinates)
 
@@ -54,7 +63,9 @@ class Masked(nn.Module):
         predicted = self.fill(encoder(spoilt), hide)
         values = rearrange(bins, "b m k s v c -> b m k v s c")
         counted = rearrange(known, "b m k s v -> b m k v s")[..., None].to(values)
-        mean = (values * counted).sum((-1, -2), keepdim=True) / (counted.sum((-1, -2), keepdim=True) * self.coordinates).clamp(min=1)
+        mean = (values * counted).sum((-1, -2), keepdim=True) / (
+            counted.sum((-1, -2), keepdim=True) * self.coordinates
+        ).clamp(min=1)
         spread = ((values - mean).square() * counted).mean((-1, -2), keepdim=True)
         errors = ((predicted - (values - mean) * (spread + 1e-4).rsqrt()).square() * counted).sum((-1, -2))
         told = hide & known.any(3)
@@ -85,7 +96,9 @@ class Masked(nn.Module):
     def fill(self, found: JointFeatures, hide: Tensor) -> Tensor:
         """Predicted values [B, M, K, V, stride, C]: attention among the joints of a bin, then among the bins of a joint."""
         tokens = torch.where(hide[..., None], self.hidden, self.embed(found.features)) + self.joints
-        times = found.times[:, None, :, None, None] * torch.exp(torch.arange(0, tokens.shape[-1], 2, device=hide.device) * -0.1)
+        times = found.times[:, None, :, None, None] * torch.exp(
+            torch.arange(0, tokens.shape[-1], 2, device=hide.device) * -0.1
+        )
         tokens = tokens + torch.cat((times.sin(), times.cos()), dim=-1)
         there = found.visible | hide
         over_joints, over_bins = self.decoder
@@ -99,5 +112,3 @@ class Masked(nn.Module):
 def _absent(there: Tensor) -> Tensor:
     """Keys to leave out [R, N]; a row without any keeps all of them, its values are not used."""
     return ~there & there.any(-1, keepdim=True)
-
-

@@ -56,7 +56,10 @@ def filled(anchor):
 def test_tokens_without_place_or_video_are_blind():
     anchor = filled(Anchor(6))
     anchor.blind.data.fill_(3.0)
-    volumes, colours = [torch.randn(2, 3, 4, 6), None, torch.randn(1, 2, 2, 6)], [torch.rand(4, 8, 8, 3), None, torch.rand(2, 8, 8, 3)]
+    volumes, colours = (
+        [torch.randn(2, 3, 4, 6), None, torch.randn(1, 2, 2, 6)],
+        [torch.rand(4, 8, 8, 3), None, torch.rand(2, 8, 8, 3)],
+    )
     placed = torch.ones(3, 5, dtype=torch.bool)
     placed[0, 2] = False
     added = anchor(volumes, colours, torch.rand(3, 5, 2, 2), placed, torch.rand(3, 5), persons=2)
@@ -73,7 +76,9 @@ def test_videos_of_different_shapes_are_sampled_as_if_alone():
     points, times, placed = torch.rand(3, 5, 2, 2), torch.rand(3, 5), torch.ones(3, 5, dtype=torch.bool)
     together = anchor(volumes, colours, points, placed, times, 2)
     for i in range(3):
-        alone = anchor(volumes[i : i + 1], colours[i : i + 1], points[i : i + 1], placed[i : i + 1], times[i : i + 1], 2)
+        alone = anchor(
+            volumes[i : i + 1], colours[i : i + 1], points[i : i + 1], placed[i : i + 1], times[i : i + 1], 2
+        )
         torch.testing.assert_close(together[i], alone[0])
 
 

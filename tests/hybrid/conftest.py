@@ -139,7 +139,8 @@ def arguments(tmp_path_factory, small_set):
             "mllm.tiny.vision_layers=1", "encoder.width=16", "encoder.depth=2", "encoder.stride=4",
             "fusion.bin_seconds=0.5", "fusion.anchor=true",
             *(f"data.{split}=[{small_set / split}.jsonl]" for split in ("train", "val", "test")),
-            f"data.cache={small_set / 'cache'}", "data.frames=4", "data.size=56", "data.pose_fps=16", "data.questions_per_sequence=2",
+            f"data.cache={small_set / 'cache'}", "data.frames=4", "data.size=56", "data.pose_fps=16",
+            "data.questions_per_sequence=2",
             "train.steps=12", "train.val_every=4", "train.batch_size=2", "train.warmup=2", "train.lr=0.01",
             "test.probes=[none,shuffle,no_video,text_only]", "test.batch_size=4", "test.max_new_tokens=4", *more,
         ]  # fmt: skip

@@ -23,6 +23,7 @@ def records(tmp_path_factory):
     """Three records of 6 s in which somebody raises the left arm and lowers it."""
     folder = tmp_path_factory.mktemp("records")
     for number in range(3):
+
         def pose(time, begin=1 + number / 2):
             return {"left": (165, 0) if begin < time < 4.5 else (5, 0)}
 
@@ -92,9 +93,15 @@ def test_training_reads_rows_at_the_moments_asked_for(records, tmp_path, monkeyp
 
 
 def test_objectives_together_and_then_recognition(records, tmp_path):
-    np.savez(tmp_path / "texts.npz", name=np.array(["clip0", "clip1:1"]), embedding=np.random.default_rng(0).normal(size=(2, 7, 8)))
+    np.savez(
+        tmp_path / "texts.npz",
+        name=np.array(["clip0", "clip1:1"]),
+        embedding=np.random.default_rng(0).normal(size=(2, 7, 8)),
+    )
     every = "objectives={masked_motion: 1.0, velocity: 0.5, contrast: 0.1, alignment: 0.2, events: 0.3}"
-    settings = config(records, tmp_path, every, f"data.texts={tmp_path / 'texts.npz'}", "options={contrast: {queue: 16}}")
+    settings = config(
+        records, tmp_path, every, f"data.texts={tmp_path / 'texts.npz'}", "options={contrast: {queue: 16}}"
+    )
     folder = pretraining.train(settings)
     log = (folder.path / "metrics.csv").read_text().splitlines()[0]
     for name in ("masked_motion", "velocity", "contrast", "alignment", "events", "loss"):
@@ -102,8 +109,10 @@ def test_objectives_together_and_then_recognition(records, tmp_path):
     state = torch.load(folder.checkpoint("last"), weights_only=True)["state_dict"]
     clips = load_windows(settings.data)
     np.savez(
-        tmp_path / "set.npz", xyz=np.concatenate([np.pad(c.skeleton.keypoints[0], ((0, 0), (0, 0), (0, 1)), constant_values=1) for c in clips]),
-        offset=72 * np.arange(7), label=np.arange(6) % 2, name=np.array([c.name for c in clips]), dimensions_hw_n=np.tile([480, 640, 72], (6, 1)),
+        tmp_path / "set.npz",
+        xyz=np.concatenate([np.pad(c.skeleton.keypoints[0], ((0, 0), (0, 0), (0, 1)), constant_values=1) for c in clips]),
+        offset=72 * np.arange(7), label=np.arange(6) % 2, name=np.array([c.name for c in clips]),
+        dimensions_hw_n=np.tile([480, 640, 72], (6, 1)),
         split=np.array(["train", "train", "train", "train", "val", "val"]),
     )  # fmt: skip
     task = load_config(

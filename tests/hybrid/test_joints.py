@@ -163,9 +163,13 @@ def test_the_oracle_reads_events_and_looks(tiny_config, tiny_samples, row, asked
     assert not differs["other red"].any()  # who does nothing is at rest, whatever the look
 
 
-@pytest.mark.parametrize("name", ["stgcn", "ctrgcn", "skateformer", "dstformer", "jointgroups", "cnn1d", "panoramic", "mmaction"])
+@pytest.mark.parametrize(
+    "name", ["stgcn", "ctrgcn", "skateformer", "dstformer", "jointgroups", "cnn1d", "panoramic", "mmaction"]
+)
 def test_any_encoder_makes_joint_tokens(tiny_config, tiny_samples, row, asked, name):
-    encoder = replace(tiny_config.encoder, name=name, width=48, depth=4, stride=4, options={"heads": 4} if name == "dstformer" else {})
+    encoder = replace(
+        tiny_config.encoder, name=name, width=48, depth=4, stride=4, options={"heads": 4} if name == "dstformer" else {}
+    )
     model, collator = build(replace(tiny_config, encoder=encoder), tiny_samples)
     batch = collator([row(2, 3.0, video=False, branches=[asked("kick")])])
     tokens, mask = model.joints(batch, None)

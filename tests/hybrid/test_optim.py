@@ -105,9 +105,15 @@ def test_sgd_decays_matrices_alone():
     net = Net()
     optimizer = make_optimizer("sgd", net, 0.1, 1e-2)
     assert isinstance(optimizer, torch.optim.SGD)
-    assert all((group["lr"], group["momentum"], group["nesterov"]) == (1e-2, 0.9, True) for group in optimizer.param_groups)
+    assert all(
+        (group["lr"], group["momentum"], group["nesterov"]) == (1e-2, 0.9, True) for group in optimizer.param_groups
+    )
     decayed = {id(p) for group in optimizer.param_groups if group["weight_decay"] == 0.1 for p in group["params"]}
-    assert {name for name, p in net.named_parameters() if id(p) in decayed} == {"layers.0.0.weight", "layers.1.0.weight", "head.weight"}
+    assert {name for name, p in net.named_parameters() if id(p) in decayed} == {
+        "layers.0.0.weight",
+        "layers.1.0.weight",
+        "head.weight",
+    }
     losses = [step(net, optimizer, seed) for seed in range(40)]
     assert losses[-1] < losses[0]
 

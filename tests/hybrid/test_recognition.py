@@ -34,7 +34,9 @@ def actions(tmp_path_factory):
     clips, lengths = [], random.integers(10, 30, 60)
     for number, length in enumerate(lengths):
         rows = np.repeat(rest[None], length, 0) + random.normal(0, 0.01, (length, 20, 3)) + random.normal(0, 1, 3)
-        rows[:, layout.index(("left_hand", "right_hand")[number // 4 % 2]), 1] += 0.5 * np.sin(np.arange(length) / 2) ** 2
+        rows[:, layout.index(("left_hand", "right_hand")[number // 4 % 2]), 1] += (
+            0.5 * np.sin(np.arange(length) / 2) ** 2
+        )
         clips.append(rows.astype(np.float32))
     clips[59], lengths[59] = clips[57], lengths[57]
     path = tmp_path_factory.mktemp("actions") / "set.npz"
@@ -126,7 +128,9 @@ def test_scores_of_streams_add_up(actions, run):
     assert compared["reference"] == "joint"
     first, second, sums = compared["runs"]
     assert first["p"] == 1 and first["alone_right"] == first["reference_alone_right"] == 0
-    assert second["alone_right"] - second["reference_alone_right"] == round(15 * (second["accuracy"] - first["accuracy"]))
+    assert second["alone_right"] - second["reference_alone_right"] == round(
+        15 * (second["accuracy"] - first["accuracy"])
+    )
     assert (sums["n"], sums["new"]["n"], sums["new"]["copies"]) == (15, 14, 1)
     assert sums["command"] and sums["kept"] == {}
     one, two, both = (read_jsonl(RunFolder.create(run, name).predictions) for name in ("joint", "motion", "both"))
@@ -136,7 +140,9 @@ def test_scores_of_streams_add_up(actions, run):
     results(config(actions, run, "name=weighted", members, "test.weights=[0.75,0.25]"))
     weighted = read_jsonl(RunFolder.create(run, "weighted").predictions)
     for a, b, c in zip(one, two, weighted, strict=True):
-        assert c["scores"] == pytest.approx((0.75 * np.array(a["scores"]) + 0.25 * np.array(b["scores"])).tolist(), abs=1e-6)
+        assert c["scores"] == pytest.approx(
+            (0.75 * np.array(a["scores"]) + 0.25 * np.array(b["scores"])).tolist(), abs=1e-6
+        )
     results(config(actions, run, "name=joint", "test.probes={jitter: 0.1}"))
     kept = measure(RecognitionBench([f"{run}/joint"], "x.json"))["runs"][0]["kept"]
     assert 0 < kept["jitter"] <= 1.5
@@ -154,7 +160,9 @@ def test_resumed_equals_uninterrupted(actions, run, tmp_path):
     settings = config(actions, tmp_path, "stream=joint", "train.resume=auto")
     original = recognition.Shuffled.set_epoch
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recognition.Shuffled, "set_epoch", lambda self, epoch: stop() if epoch == 5 else original(self, epoch))
+        patch.setattr(
+            recognition.Shuffled, "set_epoch", lambda self, epoch: stop() if epoch == 5 else original(self, epoch)
+        )
         with pytest.raises(Stop):
             recognition.train(settings)
     interrupted = torch.load(RunFolder.create(tmp_path, "run").checkpoint("last"), weights_only=True)
@@ -180,7 +188,9 @@ def test_a_probe_trains_the_last_layer_alone(actions, run, tmp_path):
     before, after = (torch.load(path, weights_only=True)["state_dict"] for path in (start, folder.checkpoint("last")))
     for key, value in before.items():
         assert torch.equal(after[key], value) == ("encoder" in key), key
-    with pytest.raises(CheckpointError, match="expected the weights of this encoder in .*, found none or another shape"):
+    with pytest.raises(
+        CheckpointError, match="expected the weights of this encoder in .*, found none or another shape"
+    ):
         recognition.train(config(actions, tmp_path, "encoder=cnn1d", f"train.start={start}"))
 
 
@@ -192,7 +202,9 @@ def test_neighbours_vote(actions, run, tmp_path):
     lines = read_jsonl(RunFolder(tmp_path / "run").predictions)
     assert all(sum(line["scores"]) == pytest.approx(1, abs=1e-5) for line in lines)
     one = results(config(actions, tmp_path, f"train.start={start}", "test.neighbours=1"))
-    assert {tuple(sorted(line["scores"])) for line in read_jsonl(RunFolder(tmp_path / "run").predictions)} == {(0.0, 1.0)}
+    assert {tuple(sorted(line["scores"])) for line in read_jsonl(RunFolder(tmp_path / "run").predictions)} == {
+        (0.0, 1.0)
+    }
     assert one["n"] == 15
     with pytest.raises(ConfigError, match="expected train.start with test.neighbours=5, found none"):
         config(actions, tmp_path, "test.neighbours=5")
@@ -213,7 +225,9 @@ def test_faced_clips_are_told_apart_alike_from_every_side(actions, run, tmp_path
 
 
 def test_wrong_uses_are_said(actions, run):
-    with pytest.raises(ConfigError, match="expected a weight for each of test.members, found 1 in test.weights and 2 members"):
+    with pytest.raises(
+        ConfigError, match="expected a weight for each of test.members, found 1 in test.weights and 2 members"
+    ):
         config(actions, run, "test.members=[a,b]", "test.weights=[1]")
     with pytest.raises(DataError, match="expected probes among jitter, .*, found blur"):
         results(config(actions, run, "name=joint", "test.probes={blur: 0.3}"))

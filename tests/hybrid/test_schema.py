@@ -50,7 +50,10 @@ def test_no_tuples_and_a_comment_for_every_key():
         (["train.look_loss=1", "fusion.anchor=true"], r"files in data\.events with .*train\.look_loss=1.*, found none"),
         (["fusion.mode=text", "fusion.anchor=true"], r"fusion\.anchor=false with fusion\.mode=text, found true"),
         (["fusion.mode=text", "train.event_loss=1"], r"train\.event_loss=0 with fusion\.mode=text, found 1"),
-        (["fusion.mode=text", "fusion.text_tokens=99"], r"text_tokens of at least 256 with fusion\.mode=text, found 99"),
+        (
+            ["fusion.mode=text", "fusion.text_tokens=99"],
+            r"text_tokens of at least 256 with fusion\.mode=text, found 99",
+        ),
         (["fusion.mode=text", "encoder.name=oracle"], r"fusion\.mode=tokens with encoder\.name=oracle, found text"),
         (["fusion.mode=none", "train.event_loss=1"], r"train\.event_loss=0 with fusion\.mode=none"),
         (["fusion.mode=tokns"], r"expected one of .* for fusion\.mode, found 'tokns'.*did you mean 'tokens'"),

@@ -72,12 +72,16 @@ def test_weights_of_another_model_are_one_sentence(configure, stages, tmp_path):
     module = module_of(configure("other", *OPEN, "encoder.width=24"))
     with pytest.raises(CheckpointError, match=r"expected weights in .*foreign\.ckpt that this model has.*, found none"):
         start_from(module, tmp_path / "foreign.ckpt")
-    with pytest.raises(CheckpointError, match=r"found model\.joints\.\S+ of shape \(.*\): train both runs with the same"):
+    with pytest.raises(
+        CheckpointError, match=r"found model\.joints\.\S+ of shape \(.*\): train both runs with the same"
+    ):
         start_from(module, stages[1])
 
 
 def test_the_oracle_needs_events_and_has_nothing_to_train(configure, events):
     with pytest.raises(ConfigError, match=r"expected files in data\.events .*encoder\.name=oracle, found none"):
         configure("bad", "encoder.name=oracle", "fusion.anchor=false")
-    with pytest.raises(ConfigError, match=r"expected train\.event_loss=0 and fusion\.anchor=false with encoder\.name=oracle"):
+    with pytest.raises(
+        ConfigError, match=r"expected train\.event_loss=0 and fusion\.anchor=false with encoder\.name=oracle"
+    ):
         configure("bad", "encoder.name=oracle", events)

@@ -27,7 +27,9 @@ def make(persons=1, rows=40, fps=20.0, change=lambda points, visible, times: Non
     change(points, visible, times)
     seen = visible[..., None]
     there = visible.any(-1, keepdims=True)
-    low, high = (np.where(there, f(np.where(seen, points, fill), 2), 0) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
+    low, high = (
+        np.where(there, f(np.where(seen, points, fill), 2), 0) for f, fill in ((np.min, np.inf), (np.max, -np.inf))
+    )
     return Skeleton(
         keypoints=points, confidence=np.ones(points.shape[:3]), visible=visible, boxes=np.concatenate((low, high), -1),
         timestamps=times, track_ids=np.arange(persons) + 1, layout="coco17", frame_size=(240, 640), source=source or {},
@@ -41,7 +43,13 @@ def kinds(skeleton):
 def test_a_clean_record_has_figures_and_no_reasons():
     dropped = [{"track_id": 9, "reason": "seen too briefly"}, {"track_id": 8, "reason": "seen too briefly"}]
     facts = measure(make(2, source={"sha256": "abc", "dropped_persons": dropped}))
-    assert (facts.frames, facts.seconds, facts.fps, facts.layout, facts.tracks) == (40, 2.0, pytest.approx(20), "coco17", 2)
+    assert (facts.frames, facts.seconds, facts.fps, facts.layout, facts.tracks) == (
+        40,
+        2.0,
+        pytest.approx(20),
+        "coco17",
+        2,
+    )
     assert (facts.dropped, facts.sha256, facts.reasons) == (Counter({"seen too briefly": 2}), "abc", ())
     assert facts.persons.tolist() == [0, 0, 40] and facts.present == 80 and (facts.visible == 80).all()
 

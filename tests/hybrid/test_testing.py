@@ -55,7 +55,8 @@ def test_the_report_is_complete(tested, whole):
     config, folder, report = tested
     assert json.loads(folder.report.read_text()) == json.loads(json.dumps(report))
     assert {
-        "benchmark", "config_hash", "n", "missing", "unparsable", "tasks", "macro_accuracy", "micro_accuracy", "probes", "binding",
+        "benchmark", "config_hash", "n", "missing", "unparsable", "tasks", "macro_accuracy", "micro_accuracy",
+        "probes", "binding",
     } <= set(report)  # fmt: skip
     assert report["config_hash"] == config_hash(config)
     assert set(report["tasks"]) == {"limb", "count", "interval"}
@@ -133,7 +134,11 @@ def test_a_bad_sample_in_a_loading_process_is_one_sentence(whole, arguments, sma
     """Torch sends such errors on with the traceback of the process."""
     samples = read_samples(small_set / "test.jsonl")
     write_samples(tmp_path / "test.jsonl", [replace(samples[0], video=str(tmp_path / "gone.mp4")), *samples[1:]])
-    more = [f"data.test=[{tmp_path / 'test.jsonl'}]", f"test.checkpoint={whole[1].checkpoint('last')}", "data.workers=1"]
+    more = [
+        f"data.test=[{tmp_path / 'test.jsonl'}]",
+        f"test.checkpoint={whole[1].checkpoint('last')}",
+        "data.workers=1",
+    ]
     monkeypatch.setattr(sys, "argv", ["test.py", *arguments("gone", *more)])
     with pytest.raises(SystemExit, match=r"^error: expected the video .*gone\.mp4, found no such file: check [^\n]*$"):
         runpy.run_path(str(TOOLS / "test.py"), run_name="__main__")

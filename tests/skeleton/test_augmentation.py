@@ -54,7 +54,9 @@ def test_from_behind_sides_are_exchanged_and_facing_turns():
     batch, layout = make(size=3, missing=0.0, coordinates=3), get_layout("coco17")
     seen = behind(batch, 1.0, random())
     left, right = layout.index("left_wrist"), layout.index("right_wrist")
-    torch.testing.assert_close(seen.keypoints[..., left, :], batch.keypoints[..., right, :] * torch.tensor([-1.0, 1.0, -1.0]))
+    torch.testing.assert_close(
+        seen.keypoints[..., left, :], batch.keypoints[..., right, :] * torch.tensor([-1.0, 1.0, -1.0])
+    )
     torch.testing.assert_close(behind(seen, 1.0, random()).keypoints, batch.keypoints)
     # What a camera takes for the front looks, once it is faced, as if the sides alone had been exchanged and turned to face.
     exchanged = face(swap_sides(batch, 1.0, random()))
@@ -137,7 +139,9 @@ def test_exchanged_sides_stay_where_they_are():
     assert 0.3 < rows.float().mean() < 0.7
     expected = torch.where(rows[:, None, :, None, None], batch.keypoints[..., order, :], batch.keypoints)
     torch.testing.assert_close(swapped.keypoints, expected)
-    torch.testing.assert_close(swapped.visible, torch.where(rows[:, None, :, None], batch.visible[..., order], batch.visible))
+    torch.testing.assert_close(
+        swapped.visible, torch.where(rows[:, None, :, None], batch.visible[..., order], batch.visible)
+    )
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)

@@ -41,7 +41,5 @@ def test_geometric_form_sums_like_the_dense_one(mode):
 
 
 def test_unknown_mode():
-    with pytest.raises(
-        SkeletonError, match="unknown adjacency mode 'spatia'; choose one of spatial, stgcn, uniform"
-    ):
+    with pytest.raises(SkeletonError, match="unknown adjacency mode 'spatia'; choose one of spatial, stgcn, uniform"):
         adjacency("coco17", "spatia")

@@ -45,15 +45,15 @@ def test_units_are_torsos_whatever_the_size_of_the_picture():
     np.testing.assert_allclose(large.torso, 6 * small.torso, rtol=1e-5)
     for name in ("root", "head", "trunk", "across"):
         np.testing.assert_allclose(getattr(small, name), getattr(large, name), atol=1e-3)
-    np.testing.assert_allclose(
-        small.between("hip", "right_wrist"), large.between("hip", "right_wrist"), atol=1e-4
-    )
+    np.testing.assert_allclose(small.between("hip", "right_wrist"), large.between("hip", "right_wrist"), atol=1e-4)
     rows = slice(10, 20)
     np.testing.assert_array_equal(small.between("hip", "nose", rows=rows), small.between("hip", "nose")[rows])
     np.testing.assert_array_equal(small.far("nose", "hip", rows), small.far("nose", "hip")[rows])
 
 
-@pytest.mark.parametrize(("direction", "axis", "sign"), [("left", 0, 1), ("right", 0, -1), ("up", 1, 1), ("down", 1, -1)])
+@pytest.mark.parametrize(
+    ("direction", "axis", "sign"), [("left", 0, 1), ("right", 0, -1), ("up", 1, 1), ("down", 1, -1)]
+)
 def test_a_head_is_measured_against_how_it_is_usually_carried(direction, axis, sign):
     head = [move("head", "turn", direction=direction, start=2.0, end=3.4)]
     for record in (solid(joints(head)), planar(joints(head))):
@@ -118,7 +118,11 @@ def test_flicker_is_left_out():
 
 
 def test_exchanged_rows_are_found():
-    truth = planar(joints([move("left arm", "raise", direction="up"), move("right leg", "kick")])).keypoints[0].astype(float)
+    truth = (
+        planar(joints([move("left arm", "raise", direction="up"), move("right leg", "kick")]))
+        .keypoints[0]
+        .astype(float)
+    )
     broken = truth.copy()
     rows = [5, 20, 21, 22, 40, 41]
     broken[rows] = truth[rows][:, COCO.mirror]

@@ -15,7 +15,12 @@ from skeleton.record import Skeleton
 
 SIZES = {"coco17": 17, "h36m17": 17, "kinect20": 20, "penn13": 13, "smpl22": 22}
 SIZES |= {"ntu25": 25, "openpose18": 18, "openpose25": 25, "halpe26": 26, "wholebody133": 133}
-MMPOSE = {"coco17": "coco.py", "openpose18": "coco_openpose.py", "halpe26": "halpe26.py", "wholebody133": "coco_wholebody.py"}
+MMPOSE = {
+    "coco17": "coco.py",
+    "openpose18": "coco_openpose.py",
+    "halpe26": "halpe26.py",
+    "wholebody133": "coco_wholebody.py",
+}
 
 
 def body(layout: str, frames: int = 3) -> Skeleton:
@@ -164,7 +169,9 @@ def test_averages():
 
 
 def test_what_can_be_converted():
-    assert unfillable("openpose25", "coco17") == unfillable("halpe26", "coco17") == unfillable("ntu25", "kinect20") == ()
+    assert (
+        unfillable("openpose25", "coco17") == unfillable("halpe26", "coco17") == unfillable("ntu25", "kinect20") == ()
+    )
     assert unfillable("wholebody133", "ntu25") == unfillable("halpe26", "openpose25") == ()
     assert unfillable("ntu25", "coco17") == ("left_eye", "right_eye", "left_ear", "right_ear")
     assert unfillable("coco17", "openpose18") == ()

@@ -85,9 +85,7 @@ def test_other_operators_raise_only_when_called():
     from mmcv.ops import RoIAlign
 
     align = RoIAlign(output_size=2)
-    with pytest.raises(
-        SkeletonError, match="operator roi_align_forward needs a compiled mmcv, found mmcv-lite"
-    ):
+    with pytest.raises(SkeletonError, match="operator roi_align_forward needs a compiled mmcv, found mmcv-lite"):
         align(torch.zeros(1, 1, 4, 4), torch.tensor([[0.0, 0, 0, 2, 2]]))
 
 
@@ -158,15 +156,11 @@ def test_only_the_statistics_of_the_log_are_answered(tmp_path):
         read_checkpoint(tmp_path / "thief.pth")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"hello, this is text\n", b"PK\x03\x04 half a zip", pickle.dumps([1])[:4]]
-)
+@pytest.mark.parametrize("content", [b"", b"hello, this is text\n", b"PK\x03\x04 half a zip", pickle.dumps([1])[:4]])
 def test_unreadable_checkpoint(tmp_path, content):
     path = tmp_path / "bad.pth"
     path.write_bytes(content)
-    with pytest.raises(
-        SkeletonError, match=r"bad\.pth must be a file written by torch\.save, found unreadable"
-    ):
+    with pytest.raises(SkeletonError, match=r"bad\.pth must be a file written by torch\.save, found unreadable"):
         read_checkpoint(path)
 
 

@@ -15,7 +15,11 @@ from skeleton.products import linear
 def test_outputs_and_gradients(monkeypatch, shape, with_bias, turned):
     monkeypatch.setattr(products, "PAYS", True)
     torch.manual_seed(0)
-    given = [torch.randn(*shape, 6), torch.randn(6, 4).T if turned else torch.randn(4, 6), torch.randn(4) if with_bias else None]
+    given = [
+        torch.randn(*shape, 6),
+        torch.randn(6, 4).T if turned else torch.randn(4, 6),
+        torch.randn(4) if with_bias else None,
+    ]
     target, gradients = torch.randn(*shape, 4), []
     for function in (linear, functional.linear):
         tensors = [None if tensor is None else tensor.clone().requires_grad_() for tensor in given]

@@ -42,13 +42,19 @@ def test_answers_follow_from_the_events():
 
 def test_what_never_happens_is_asked_now_and_then():
     asked = [question for seed in range(200) for question in ask([WAVE, RAISE, TURN], seed=seed)["count"]]
-    never = [question.answer_text for question in asked if question.text == "How many times does the person wave the right arm?"]
+    never = [
+        question.answer_text
+        for question in asked
+        if question.text == "How many times does the person wave the right arm?"
+    ]
     assert set(never) == {"0"} and 15 < len(never) < 50
 
 
 def test_what_never_happens_is_always_asked_where_the_caller_says_what():
     never = counted_movements()
-    assert {"nod", "kick", "squat"} <= {event.movement for event in never} and "greet" not in {e.movement for e in never}
+    assert {"nod", "kick", "squat"} <= {event.movement for event in never} and "greet" not in {
+        e.movement for e in never
+    }
     for seed in range(20):
         zeros = [question for question in ask([WAVE], seed=seed, never=never)["count"] if question.answer == "0"]
         assert len(zeros) == 1 and "wave the left arm" not in zeros[0].text

@@ -43,9 +43,7 @@ def test_resample_takes_the_nearest_row():
     assert denser.visible.any((0, 2)).all()
 
 
-@pytest.mark.parametrize(
-    ("end", "fps", "rows"), [(1.2, 10, 12), (0.7, 10, 7), (1.0, 3, 3), (1.01, 3, 4), (0.01, 5, 1)]
-)
+@pytest.mark.parametrize(("end", "fps", "rows"), [(1.2, 10, 12), (0.7, 10, 7), (1.0, 3, 3), (1.01, 3, 4), (0.01, 5, 1)])
 def test_resample_counts_rows_before_the_end(end, fps, rows):
     dense = resample(record(np.arange(60) / 30), 0.0, end, fps)
     assert dense.num_frames == rows
@@ -91,9 +89,7 @@ def test_collate():
         np.testing.assert_array_equal(batch.visible[2, slot, :4], seen)
         expected = np.where(seen[..., None], crowd.keypoints[person] / 200, 0)
         np.testing.assert_allclose(batch.keypoints[2, slot, :4], expected, rtol=1e-6)
-        np.testing.assert_array_equal(
-            batch.confidence[2, slot, :4], np.where(seen, crowd.confidence[person], 0)
-        )
+        np.testing.assert_array_equal(batch.confidence[2, slot, :4], np.where(seen, crowd.confidence[person], 0))
 
 
 def test_collate_of_nothing():
@@ -116,9 +112,7 @@ def test_collate_refuses_what_does_not_fit():
 
 def test_batch_checks_its_shapes():
     batch = collate([record([0.0, 0.1])], [0.0], 1)
-    with pytest.raises(
-        SkeletonError, match=r"times must be \(1, 2\) beside visible \(1, 1, 2, 17\), found \(1, 3\)"
-    ):
+    with pytest.raises(SkeletonError, match=r"times must be \(1, 2\) beside visible \(1, 1, 2, 17\), found \(1, 3\)"):
         replace(batch, times=torch.zeros(1, 3))
     with pytest.raises(LayoutError, match="layout penn13 has 13 joints, found 17"):
         replace(batch, layout="penn13")
@@ -155,12 +149,8 @@ def hide(batch: SkeletonBatch, rows, joint: str) -> SkeletonBatch:
 
 def test_streams_by_hand():
     batch = standing()
-    joint, bone, motion, position = (
-        streams(batch, (name,))[0, 0] for name in ("joint", "bone", "motion", "position")
-    )
-    torch.testing.assert_close(
-        joint[:, COCO.index("left_knee"), :2], torch.tensor([[0.25, 1.0]]).expand(4, 2)
-    )
+    joint, bone, motion, position = (streams(batch, (name,))[0, 0] for name in ("joint", "bone", "motion", "position"))
+    torch.testing.assert_close(joint[:, COCO.index("left_knee"), :2], torch.tensor([[0.25, 1.0]]).expand(4, 2))
     torch.testing.assert_close(bone[:, COCO.index("left_knee"), :2], torch.tensor([[0.0, 1.0]]).expand(4, 2))
     assert (bone[:, COCO.index("nose"), :2] == 0).all()
     torch.testing.assert_close(motion[:3, :, :2], torch.tensor([0.5, 0.0]).expand(3, 17, 2))
@@ -188,7 +178,9 @@ def test_own_axes_by_hand():
     expected = side * (0.05 + 0.01 * torch.arange(4) - 0.015) / 0.2
     torch.testing.assert_close(own[:, wrist, 0], expected)
     assert (own[..., 1] == 0).all()
-    torch.testing.assert_close(streams(profile(), ("own",))[0, 0, :, wrist, :2], torch.tensor([[0.0, 1.0]]).expand(4, 2))
+    torch.testing.assert_close(
+        streams(profile(), ("own",))[0, 0, :, wrist, :2], torch.tensor([[0.0, 1.0]]).expand(4, 2)
+    )
 
 
 @pytest.mark.parametrize("batch", [standing(), profile()])
@@ -259,9 +251,7 @@ def test_unit_is_bounded_and_the_median_of_the_clip():
 def test_streams_differentiate_and_stay_finite():
     batch = hide(standing(), [0, 1], "left_hip")
     points = batch.keypoints.clone().requires_grad_()
-    streams(
-        replace(batch, keypoints=points), ("joint", "bone", "motion", "position", "own")
-    ).square().sum().backward()
+    streams(replace(batch, keypoints=points), ("joint", "bone", "motion", "position", "own")).square().sum().backward()
     assert torch.isfinite(points.grad).all()
     assert (points.grad[~batch.visible] == 0).all()
     assert (points.grad[batch.visible] != 0).any()
@@ -273,7 +263,8 @@ def test_streams_differentiate_and_stay_finite():
 
 def test_unknown_stream():
     with pytest.raises(
-        SkeletonError, match=r"streams among joint, bone, motion, bone_motion, trajectory, position, own, each once, found \['jont'\]"
+        SkeletonError,
+        match=r"streams among joint, bone, motion, bone_motion, trajectory, position, own, each once, found \['jont'\]",
     ):
         streams(standing(), ("jont",))
     with pytest.raises(SkeletonError, match="each once"):

@@ -60,9 +60,7 @@ def test_sampling_takes_the_nearest_frames_once(clip, fps, expected):
         assert found == expected
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "count"), [(0, 4, 8), (0.5, 1.5, 5), (2.6, 3.9, 6), (3.0, 3.2, 4), (3, 9, 3)]
-)
+@pytest.mark.parametrize(("start", "end", "count"), [(0, 4, 8), (0.5, 1.5, 5), (2.6, 3.9, 6), (3.0, 3.2, 4), (3, 9, 3)])
 def test_sample_frames_equals_a_search_over_all(clip, start, end, count):
     times = np.array([time for time, _ in read_frames(clip)])
     targets = start + (np.arange(count) + 0.5) * (end - start) / count

@@ -12,8 +12,8 @@ from hybrid.errors import HybridError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
-    "clips=10", "test_clips=6", "train.steps=3", "train.warmup=1", "train.val_every=2", "train.batch_size=2", "train.pretrain_batch=1",
-    "train.pretrain_steps=2",
+    "clips=10", "test_clips=6", "train.steps=3", "train.warmup=1", "train.val_every=2", "train.batch_size=2",
+    "train.pretrain_batch=1", "train.pretrain_steps=2",
     "mllm.tiny.width=32", "mllm.tiny.heads=2", "mllm.tiny.layers=1",
 )  # fmt: skip
 
@@ -78,6 +78,8 @@ def test_steps_wait_for_what_they_need_and_are_done_once(recorded):
 
 def test_a_step_that_fails_is_named_with_its_reason_and_ends_the_rest(recorded):
     step, diary = recorded
-    with pytest.raises(HybridError, match=r"the step 'bad' of the demo failed \(no luck\); say make demo again to go on"):
+    with pytest.raises(
+        HybridError, match=r"the step 'bad' of the demo failed \(no luck\); say make demo again to go on"
+    ):
         work([step("bad"), step("next", "bad")])
     assert diary() == ["+bad", "-bad"]

@@ -36,9 +36,7 @@ def tool():
 def detect(frames):
     """One person in every bright frame, nobody in a dark one."""
     box = np.array([[10, 5, 40, 44]], np.float32)
-    return [
-        Detections(box[: int(f.mean() > 60)], np.full(int(f.mean() > 60), 0.9, np.float32)) for f in frames
-    ]
+    return [Detections(box[: int(f.mean() > 60)], np.full(int(f.mean() > 60), 0.9, np.float32)) for f in frames]
 
 
 class Diagonal:

@@ -72,7 +72,10 @@ def test_makes_a_test_set_of_captures(tmp_path):
     names = {sample.meta["clip"] for sample in read_samples(tmp_path / "set/test.jsonl")}
     assert names <= {"a_000_front", "b_000_front"}
     done = prepare("mocap", "file=captures", "output=set", "view=back", folder=tmp_path)
-    assert done.returncode == 1 and "error: expected set to hold nothing or a set made with {'view': 'back'}" in done.stderr
+    assert (
+        done.returncode == 1
+        and "error: expected set to hold nothing or a set made with {'view': 'back'}" in done.stderr
+    )
 
 
 def test_makes_training_samples_without_labels(tmp_path):
@@ -120,8 +123,14 @@ def test_exports_records_and_imports_them_again(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("marionette", "clips (int, 2500)"), ("folder", "labels (str, required)"), ("mocap", "file (str, required)"),
-     ("proxy", "skeletons (str, required)"), ("import", "input (str, required)"), ("export", "records (str, required)")],
+    [
+        ("marionette", "clips (int, 2500)"),
+        ("folder", "labels (str, required)"),
+        ("mocap", "file (str, required)"),
+        ("proxy", "skeletons (str, required)"),
+        ("import", "input (str, required)"),
+        ("export", "records (str, required)"),
+    ],
 )
 def test_every_name_has_its_own_keys(name, key, tmp_path):
     done = prepare(name, "--help", folder=tmp_path)
@@ -130,13 +139,23 @@ def test_every_name_has_its_own_keys(name, key, tmp_path):
 
 def test_help_lists_the_names(tmp_path):
     done = prepare("--help", folder=tmp_path)
-    assert done.returncode == 0 and all(name in done.stdout for name in ("marionette", "folder", "mocap", "proxy", "import", "export"))
+    assert done.returncode == 0 and all(
+        name in done.stdout for name in ("marionette", "folder", "mocap", "proxy", "import", "export")
+    )
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path):
     for arguments, message in (
-        (["kinetics"], "error: expected the name of a data set (marionette, folder, mocap, events, proxy, import, export) first, found kinetics"),
-        ([], "error: expected the name of a data set (marionette, folder, mocap, events, proxy, import, export) first, found nothing"),
+        (
+            ["kinetics"],
+            "error: expected the name of a data set (marionette, folder, mocap, events, proxy, import, export) first, "
+            "found kinetics",
+        ),
+        (
+            [],
+            "error: expected the name of a data set (marionette, folder, mocap, events, proxy, import, export) first, "
+            "found nothing",
+        ),
         (["marionette", "output=x", "clip=3"], "clips"),
         (["folder", "videos=.", "labels=x.csv", "output=y"], "error: expected a CSV file at labels=x.csv, found none"),
         (["folder", "videos=."], "error: expected a value for labels"),

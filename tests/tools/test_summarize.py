@@ -54,7 +54,8 @@ def folder(tmp_path):
         lines.append(
             {
                 "id": name, "video": f"../videos/{name}.mp4", "skeleton": f"skeletons/{name}.npz", "end": 1.0, "task": "action",
-                "question": "?", "options": ["jump", "wave"], "answer": int(number > 1), "meta": {"label": ["jump", "wave"][number > 1]},
+                "question": "?", "options": ["jump", "wave"],
+                "answer": int(number > 1), "meta": {"label": ["jump", "wave"][number > 1]},
             }
         )  # fmt: skip
     write_jsonl(tmp_path / "set/train.jsonl", lines[:3])
@@ -99,7 +100,9 @@ def test_figures_are_exact(tool, folder, capsys):
 
 def test_suspicious_records_come_with_reasons_the_worst_first(tool, folder, capsys):
     tool.main([f"data={folder}", "sheets=0", "overlays=0"])
-    found = {entry["record"]: [reason["kind"] for reason in entry["reasons"]] for entry in summary_of(folder)["suspicious"]}
+    found = {
+        entry["record"]: [reason["kind"] for reason in entry["reasons"]] for entry in summary_of(folder)["suspicious"]
+    }
     assert found == {"nobody": ["nobody"], "again": ["same video"], "swapped": ["left/right"]}
     assert list(found)[-1] == "swapped"
     shown = capsys.readouterr().out
@@ -145,7 +148,9 @@ def test_a_body_in_metres_stands_upright():
     image, _ = picture_of(replace(flat, keypoints=points, boxes=np.zeros_like(flat.boxes)), None)
     rows, columns = np.nonzero((image != 110).any(-1))
     assert np.ptp(rows) > 2 * np.ptp(columns) and np.ptp(rows) > 0.7 * TILE[0]
-    assert np.ptp(columns[rows < rows.min() + 6]) < np.ptp(columns[rows > rows.max() - 6])  # the head above, the feet below
+    assert np.ptp(columns[rows < rows.min() + 6]) < np.ptp(
+        columns[rows > rows.max() - 6]
+    )  # the head above, the feet below
 
 
 def test_more_videos_than_room(tool, tmp_path):
@@ -164,7 +169,9 @@ def test_what_cannot_be_read_is_listed(tool, folder, tmp_path, capsys):
     (tmp_path / "videos/swapped.mp4").write_text("no video")
     write_video(tmp_path / "videos/a/two.mp4", [np.full((240, 640, 3), 9, np.uint8)] * 7, 20)
     with (folder / "test.jsonl").open("a") as file:
-        file.write('{"id": "x", "video": null, "skeleton": "skeletons/gone.npz", "end": 1, "task": "t", "question": "?"}\n')
+        file.write(
+            '{"id": "x", "video": null, "skeleton": "skeletons/gone.npz", "end": 1, "task": "t", "question": "?"}\n'
+        )
         file.write('{"id": "y"}\nno json\n')
     assert tool.main([str(folder)]) == 1
     failures = {failure["file"]: failure["reason"] for failure in summary_of(folder)["failures"]}

@@ -10,7 +10,18 @@ from hybrid.errors import ConfigError
 def test_figures_of_a_small_network():
     threads = torch.get_num_threads()
     figures = measure(
-        EncoderBench("x", clips=1, frames=16, width=16, depth=4, rounds=2, threads=1, compiled=False, lengths=[8, 16], crowds=[1, 2])
+        EncoderBench(
+            "x",
+            clips=1,
+            frames=16,
+            width=16,
+            depth=4,
+            rounds=2,
+            threads=1,
+            compiled=False,
+            lengths=[8, 16],
+            crowds=[1, 2],
+        )
     )
     assert torch.get_num_threads() == threads
     for key in ("forward_ratio", "train_ratio", "forward_seconds", "train_seconds_mmaction2"):

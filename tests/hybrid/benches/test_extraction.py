@@ -105,7 +105,9 @@ def test_a_video_is_repeated_to_any_length(tmp_path):
 
 @pytest.fixture
 def ten_frames(shared, tmp_path):
-    frames = (image for number, (_, image) in enumerate(read_frames(shared / "data/videos/arm_wrestling.mp4")) if number < 10)
+    frames = (
+        image for number, (_, image) in enumerate(read_frames(shared / "data/videos/arm_wrestling.mp4")) if number < 10
+    )
     write_video(tmp_path / "ten.mp4", frames, fps=28)
     return [str(tmp_path / "ten.mp4"), str(shared / "data/weights"), str(tmp_path / "out.json")]
 
@@ -128,6 +130,8 @@ def test_the_bench_measures_all_that_it_promises(ten_frames):
 
 def test_memory_of_two_lengths(shared, tmp_path):
     video = shared / "data/videos/arm_wrestling.mp4"
-    figures = memory.measure(MemoryBench(str(video), str(shared / "data/weights"), str(tmp_path / "out.json"), frames=[4, 8]))
+    figures = memory.measure(
+        MemoryBench(str(video), str(shared / "data/weights"), str(tmp_path / "out.json"), frames=[4, 8])
+    )
     assert set(figures["peak_memory_mb"]) == {4, 8}
     assert figures["growth"] == pytest.approx(1, abs=0.2)

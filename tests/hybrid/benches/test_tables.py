@@ -22,7 +22,12 @@ def test_every_table_is_on_a_page():
 
 
 def test_a_changed_figure_changes_the_page(tmp_path):
-    environment = {"command": "bench.py tracking output=o.json seed=7", "commit": "abcdef0123", "date": "2026-01-02T03:04", "cores": 2}
+    environment = {
+        "command": "bench.py tracking output=o.json seed=7",
+        "commit": "abcdef0123",
+        "date": "2026-01-02T03:04",
+        "cores": 2,
+    }
     figures = {"clips": 5, "idf1": 0.98765, "idf1_worst_clip": 0.5, "idf1_ceiling": 0.99, "environment": environment}
     (tmp_path / "tracking_7.json").write_text(json.dumps(figures))
     assert "| 7 | 5 | 0.988 | " in table("tracking", tmp_path)

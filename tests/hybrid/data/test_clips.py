@@ -99,9 +99,7 @@ def test_an_absent_modality_is_none(reader, lighter):
 def test_intervals_go_to_the_clips_clock_and_back(lighter, reader):
     sample = Sample(id="a", task="when", question="When?", start=1.0, end=3.0, answer=(1.5, 2.75), video=lighter.video)
     (said,) = (
-        TrainingRows([replace(lighter, samples=(sample,))], reader, FusionConfig())[Draw(0, (0,))]
-        .branches[0]
-        .answers
+        TrainingRows([replace(lighter, samples=(sample,))], reader, FusionConfig())[Draw(0, (0,))].branches[0].answers
     )
     assert said == "0.5 to 1.8"
     line = write(sample, said, None)
@@ -294,7 +292,9 @@ def test_events_come_to_the_clips_clock(lighter, reader, monkeypatch):
 
 
 def test_looks_come_with_events_and_a_borrowed_pose_brings_its_own(lighter, clips, reader, monkeypatch):
-    sample = Sample(id="a", task="t", question="What?", start=1.0, end=3.0, answer="kick", person=2, meta={"look": "red"})
+    sample = Sample(
+        id="a", task="t", question="What?", start=1.0, end=3.0, answer="kick", person=2, meta={"look": "red"}
+    )
     clip = replace(lighter, samples=(sample,))
     assert reader.row(clip, ()).looks is None
     monkeypatch.setattr(reader, "events", {"v": []})

@@ -37,7 +37,9 @@ def prepared(tmp_path_factory):
     shutil.copy(folder / "videos/jump/0.mp4", folder / "videos/unnamed.mp4")
     (folder / "videos/broken.mp4").write_text("no video\n")
     lines = [f"{name}/{n}.mp4,{name},{'abc'[n % 3] if n < 5 else ''}" for n in range(6) for name in ("jump", "wave")]
-    (folder / "labels.csv").write_text("\n".join(["video,label,group", *lines, "broken.mp4,jump,", "gone.mp4,wave,"]) + "\n")
+    (folder / "labels.csv").write_text(
+        "\n".join(["video,label,group", *lines, "broken.mp4,jump,", "gone.mp4,wave,"]) + "\n"
+    )
     config = configured(folder)
     return folder, config, prepare_folder(config)
 
@@ -69,7 +71,9 @@ def test_samples_records_and_counts(prepared):
     assert first["video"].startswith("../videos/") and first["skeleton"].startswith("skeletons/")
     info = json.loads((folder / "set/info.json").read_text())
     assert info == outcome.info
-    assert {split: figures["questions"] for split, figures in info["splits"].items()} == {k: len(v) for k, v in splits.items()}
+    assert {split: figures["questions"] for split, figures in info["splits"].items()} == {
+        k: len(v) for k, v in splits.items()
+    }
     assert {label: sum(counts.values()) for label, counts in info["labels"].items()} == {"jump": 6, "wave": 6}
     assert info["settings"]["videos"] == "../videos" and info["settings"]["detector"]["checkpoint"] == "detector1.onnx"
     assert str(folder) not in json.dumps(info)
@@ -115,7 +119,8 @@ def test_a_toy_trains_on_it(prepared, tmp_path):
         TrainConfig,
         [
             str(ROOT / "configs/experiment/toy.yaml"), f"output={tmp_path}", f"data.train={folder / 'set/train.jsonl'}",
-            f"data.test={folder / 'set/test.jsonl'}", "train.steps=1", "train.warmup=0", "train.batch_size=2", "data.workers=0", *smaller,
+            f"data.test={folder / 'set/test.jsonl'}", "train.steps=1", "train.warmup=0", "train.batch_size=2",
+            "data.workers=0", *smaller,
         ],
     )  # fmt: skip
     assert train(config).checkpoint("last").is_file()
@@ -150,8 +155,17 @@ def test_questions_of_ones_own(small):
     assert [(s.id, s.kind, s.start, s.end) for s in train_samples] == [
         ("a_00", "choice", 0.5, 1.2), ("a_01", "count", 0.0, 1.5), ("a_02", "interval", 0.0, 1.5),
     ]  # fmt: skip
-    assert (train_samples[0].options, train_samples[0].answer, train_samples[0].person) == (("left", "right", "none"), 0, 1)
-    assert (test_sample.id, test_sample.options, test_sample.answer, test_sample.end) == ("b_02", ("left", "up", "right"), 1, 1.6)
+    assert (train_samples[0].options, train_samples[0].answer, train_samples[0].person) == (
+        ("left", "right", "none"),
+        0,
+        1,
+    )
+    assert (test_sample.id, test_sample.options, test_sample.answer, test_sample.end) == (
+        "b_02",
+        ("left", "up", "right"),
+        1,
+        1.6,
+    )
     assert [failure["line"] for failure in outcome.failures] == [5, 6]
     assert "expected a track id of the record (1), found person 7" in outcome.failures[0]["reason"]
     assert "within the 1.50 s of b.mp4, found 1 to 9" in outcome.failures[1]["reason"]

@@ -93,7 +93,10 @@ def test_names_stay_inside_the_folder(tmp_path, config):
         write_pyskl(tmp_path / "evil.pkl", [Clip(name, record())])
         output = tmp_path / name.strip("./").replace("/", "_") / "out"
         import_skeletons(replace(config, input=str(tmp_path / "evil.pkl"), output=str(output)))
-        assert [path.relative_to(output).as_posix() for path in output.rglob("evil.npz")] in (["evil.npz"], ["abs/evil.npz"])
+        assert [path.relative_to(output).as_posix() for path in output.rglob("evil.npz")] in (
+            ["evil.npz"],
+            ["abs/evil.npz"],
+        )
     assert not (tmp_path.parent / "evil.npz").exists()
     write_pyskl(tmp_path / "twice.pkl", [Clip("a", record()), Clip("../a", record())])
     with pytest.raises(DataError, match=r"clips 'a' and '../a' would both write .*a.npz: rename one"):
@@ -142,4 +145,9 @@ def test_export_of_records_made_elsewhere(tmp_path):
     record(5).save(tmp_path / "in" / "x" / "one.npz")
     assert export_pyskl(tmp_path / "in", tmp_path / "b.pkl", {"x/one": 2}) == 1
     (entry,) = pickle.loads((tmp_path / "b.pkl").read_bytes())["annotations"]
-    assert (entry["frame_dir"], entry["label"], entry["total_frames"], entry["img_shape"]) == ("x/one", 2, 4, (100, 120))
+    assert (entry["frame_dir"], entry["label"], entry["total_frames"], entry["img_shape"]) == (
+        "x/one",
+        2,
+        4,
+        (100, 120),
+    )

@@ -27,7 +27,13 @@ def test_every_column_and_columns_of_ones_own(read):
         'c.mp4,,When?,"[1, 2.5]",,0,,,test,,,\n'
         "c.mp4,,How many?,3,,,,,test,,,\n"
     )
-    assert (first.video, first.label, first.group, first.split, first.task) == ("a/b.mp4", "jumping", "anna", "train", "action")
+    assert (first.video, first.label, first.group, first.split, first.task) == (
+        "a/b.mp4",
+        "jumping",
+        "anna",
+        "train",
+        "action",
+    )
     assert (first.start, first.end, first.person, first.meta) == (0.0, None, None, {"weather": "rain"})
     assert (second.question, second.answer, second.options) == ("Which arm, left or right?", "left", ("left", "right"))
     assert (second.start, second.end, second.task, second.person, second.line) == (1.0, 2.5, "limb", 3, 3)
@@ -39,7 +45,10 @@ def test_every_column_and_columns_of_ones_own(read):
     [
         ("", "expected a header in .*, found an empty file"),
         ("video,label\n", "expected lines below the header"),
-        ("file,label\na.mp4,x\n", r"labels\.csv:1: expected a column video and commas between columns, found 'file', 'label'"),
+        (
+            "file,label\na.mp4,x\n",
+            r"labels\.csv:1: expected a column video and commas between columns, found 'file', 'label'",
+        ),
         ("video;label\na.mp4;x\n", "expected a column video and commas between columns, found 'video;label'"),
         ("video,class\na.mp4,x\n", "expected a column label, or question and answer"),
         ("video,lable\na.mp4,x\n", "unknown column 'lable'; did you mean 'label'"),
@@ -62,13 +71,19 @@ def test_every_column_and_columns_of_ones_own(read):
         ("video,label,start\na.mp4,x,-1\n", "start: expected seconds, 0 or more"),
         ("video,label,person\na.mp4,x,anna\n", "person: expected a track id, found 'anna'"),
         ("video,label,split\na.mp4,x,training\n", "split: expected one of train, val, test, found 'training'"),
-        ("video,label,split\na.mp4,x,train\nb.mp4,x,\n", r"csv:3: expected a split in every line or in none, found none here"),
+        (
+            "video,label,split\na.mp4,x,train\nb.mp4,x,\n",
+            r"csv:3: expected a split in every line or in none, found none here",
+        ),
         (
             "video,label,split,group\na.mp4,x,train,anna\nb.mp4,x,test,anna\n",
             r"csv:3: expected group 'anna' in one split, found test here and train in line 2",
         ),
         ("video,label,split\na.mp4,x,train\na.mp4,y,val\n", r"expected video 'a\.mp4' in one split, found val here"),
-        ("video,label\na.mp4,x\na.avi,y\n", r"csv:3: expected names that differ without their suffix, found a\.avi beside a\.mp4"),
+        (
+            "video,label\na.mp4,x\na.avi,y\n",
+            r"csv:3: expected names that differ without their suffix, found a\.avi beside a\.mp4",
+        ),
         ('video,label\na.mp4,"x\n', "expected CSV, found unexpected end of data"),
     ],
 )
@@ -96,7 +111,8 @@ def test_drawn_splits_keep_fractions_class_by_class_and_the_seed(read):
     splits = assign_splits(entries, 0.1, 0.2, 0)
     counts = Counter((splits[entry.video], entry.label) for entry in entries)
     assert counts == {
-        ("train", "jump"): 14, ("train", "wave"): 14, ("val", "jump"): 2, ("val", "wave"): 2, ("test", "jump"): 4, ("test", "wave"): 4,
+        ("train", "jump"): 14, ("train", "wave"): 14, ("val", "jump"): 2, ("val", "wave"): 2,
+        ("test", "jump"): 4, ("test", "wave"): 4,
     }  # fmt: skip
     assert assign_splits(entries, 0.1, 0.2, 0) == splits != assign_splits(entries, 0.1, 0.2, 1)
     assert set(assign_splits(entries, 0.0, 0.0, 0).values()) == {"train"}
@@ -138,7 +154,9 @@ def test_groups_and_copies_of_a_file_are_never_parted(read):
 
 
 def test_a_video_joins_its_groups(read):
-    entries = read("video,label,group\na.mp4,x,anna\na.mp4,y,ben\nb.mp4,x,anna\nc.mp4,x,ben\nd.mp4,x,\ne.mp4,y,\nf.mp4,y,\n")
+    entries = read(
+        "video,label,group\na.mp4,x,anna\na.mp4,y,ben\nb.mp4,x,anna\nc.mp4,x,ben\nd.mp4,x,\ne.mp4,y,\nf.mp4,y,\n"
+    )
     for seed in range(5):
         splits = assign_splits(entries, 0.0, 0.4, seed)
         assert splits["a.mp4"] == splits["b.mp4"] == splits["c.mp4"]

@@ -12,21 +12,28 @@ def test_records_are_told_in_every_form_and_a_bad_one_is_set_aside(tmp_path):
     source, output = tmp_path / "records", tmp_path / "told"
     source.mkdir()
     alone = planar(joints([move("left arm", "raise", direction="up")]))
-    pair = planar(joints([move("right arm", "wave", count=3, end=3.4)], place=(-0.6, 0, 0)), joints([], place=(0.6, 0, 0)))
+    pair = planar(
+        joints([move("right arm", "wave", count=3, end=3.4)], place=(-0.6, 0, 0)), joints([], place=(0.6, 0, 0))
+    )
     alone.save(source / "alone.npz")
     pair.save(source / "pair.npz")
     (source / "bad.npz").write_bytes(b"not a record")
     config, steps = EventsConfig(str(source), str(output)), []
     info = tell_records(config, lambda *step: steps.append(step))
     assert (info["records"], info["events"], info["left_out"]) == (2, 2, 1) and steps[-1] == (3, 3)
-    assert told(info, config)[0].startswith("left out: bad.npz: ") and told(info, config)[-1] == "2 records, 2 events, 1 left out"
+    assert (
+        told(info, config)[0].startswith("left out: bad.npz: ")
+        and told(info, config)[-1] == "2 records, 2 events, 1 left out"
+    )
     events = load_events(output / "events.jsonl")
     assert [(e.limb, e.movement, e.direction) for e in events["alone"]] == [("left arm", "raise", "up")]
     lines = [json.loads(line) for line in (output / "narrations.jsonl").read_text(encoding="utf-8").splitlines()]
     first, second = lines
     assert first["clip"] == "alone" and first["brief"] == "The person raises the left arm up."
     assert second["normal"].endswith("s the person on the left waves the right arm 3 times.")
-    assert second["standard"].startswith("There are two people: one on the left; one on the right. The person on the left waves")
+    assert second["standard"].startswith(
+        "There are two people: one on the left; one on the right. The person on the left waves"
+    )
     assert set(second) == {"clip", "brief", "normal", "full", "standard"}
 
 

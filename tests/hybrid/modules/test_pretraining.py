@@ -14,7 +14,9 @@ from hybrid.joints import RARE, event_loss, happening, total_counts
 from hybrid.modules.pretraining import EventPretraining
 from skeleton.events import LimbEvent
 
-PLAN = TokenPlan(torch.tensor([2, 2]), torch.tensor([1.0, 1.0]), torch.tensor([[True], [True]]), 1)  # one limb, two bins
+PLAN = TokenPlan(
+    torch.tensor([2, 2]), torch.tensor([1.0, 1.0]), torch.tensor([[True], [True]]), 1
+)  # one limb, two bins
 
 
 def test_the_event_loss_by_hand():
@@ -78,7 +80,9 @@ def rows(body):
 def test_pretraining_learns_which_arm_waves(tiny_config, tiny_samples, rows):
     config = replace(tiny_config, train=replace(tiny_config.train, event_loss=1.0), data=tiny_config.data)
     model, collator = build(config, tiny_samples)
-    learner = EventPretraining(model.joints, replace(config.train, pretrain_lr=1e-2, weight_decay=0.0, pretrain_steps=80))
+    learner = EventPretraining(
+        model.joints, replace(config.train, pretrain_lr=1e-2, weight_decay=0.0, pretrain_steps=80)
+    )
     learner.log = lambda *_args, **_kwargs: None
     chosen = learner.configure_optimizers()
     optimizer, schedule = chosen["optimizer"], chosen["lr_scheduler"]["scheduler"]

@@ -30,7 +30,9 @@ OTHERS = [
 ]  # fmt: skip
 CASES = [(f"{side} {group}", name, more) for side in ("left", "right") for group, name, more in SIDED] + OTHERS
 CASES += [("both arms", "raise", {"direction": "up"}), ("both arms", "wave", {"count": 3, "end": 3.4})]
-FROM_SIDE = [case for case in OTHERS if case[1] == "nod" or case[2].get("direction") in ("forward", "back", "up", "down")]
+FROM_SIDE = [
+    case for case in OTHERS if case[1] == "nod" or case[2].get("direction") in ("forward", "back", "up", "down")
+]
 FROM_FRONT = [case for case in CASES if case[2].get("direction") not in ("forward", "back") or case[1] == "raise"]
 
 
@@ -92,7 +94,9 @@ def test_a_mirrored_body_does_the_same_with_the_other_side(limb, movement, more)
 
 @pytest.mark.parametrize("rows", [[20], [25, 26, 27], list(range(30, 38)), [5, 17, 29, 30, 51, 52]], ids=str)
 def test_bursts_of_exchanged_sides_change_nothing(rows):
-    record = planar(joints([move("left arm", "raise", direction="up"), move("right leg", "kick", count=2, start=3, end=4.2)]))
+    record = planar(
+        joints([move("left arm", "raise", direction="up"), move("right leg", "kick", count=2, start=3, end=4.2)])
+    )
     keypoints = record.keypoints.copy()
     keypoints[:, rows] = keypoints[:, rows][:, :, COCO.mirror]
     expected = [told(event) for event in detect_events(record)]
@@ -118,7 +122,9 @@ def test_a_limb_that_is_hardly_seen_is_not_told(share):
     assert [event.limb for event in events] == ["right arm"]
 
 
-@pytest.mark.parametrize(("confidence", "threshold", "told_too"), [(0.5, 0.3, True), (0.4, 0.3, False), (0.4, 0.2, True)])
+@pytest.mark.parametrize(
+    ("confidence", "threshold", "told_too"), [(0.5, 0.3, True), (0.4, 0.3, False), (0.4, 0.2, True)]
+)
 def test_what_the_estimator_half_doubts_is_not_told_in_2d(confidence, threshold, told_too):
     record = planar(joints([move("left arm", "raise", direction="up"), move("right leg", "kick", start=3.0, end=4.0)]))
     doubted = record.confidence.copy()
@@ -149,7 +155,9 @@ def test_short_misses_do_not_hide_a_movement():
     record = planar(joints([move("left arm", "raise", direction="up")]))
     visible = record.visible.copy()
     visible[:, 24:29, [COCO.index("left_wrist"), COCO.index("left_elbow")]] = False
-    assert [told(event)[:3] for event in detect_events(replace(record, visible=visible))] == [("left arm", "raise", "up")]
+    assert [told(event)[:3] for event in detect_events(replace(record, visible=visible))] == [
+        ("left arm", "raise", "up")
+    ]
 
 
 @pytest.mark.parametrize("record", [solid, planar])
@@ -168,7 +176,9 @@ def test_objects_make_reach_hold_and_throw():
     for made, side in ((reached, "left"), (held, "right")):
         body = joints([made])
         wrist = body[:, COCO.index(f"{side}_wrist")]
-        path = np.tile(wrist[len(TIMES) * 2 // 5], (len(TIMES), 1)) if made is reached else wrist + np.array((0, 0, 0.1))
+        path = (
+            np.tile(wrist[len(TIMES) * 2 // 5], (len(TIMES), 1)) if made is reached else wrist + np.array((0, 0, 0.1))
+        )
         (found,) = detect_events(solid(body), {made.event.target: path})
         assert (found.limb, found.movement, found.target) == (f"{side} arm", made.event.movement, made.event.target)
         assert "the" not in [event.target for event in detect_events(solid(body))]
@@ -217,7 +227,9 @@ def test_a_thing_in_a_shaken_picture_is_followed():
     shake = np.stack([-80 * TIMES, 14 * np.sin(9 * TIMES)], axis=1)
     people = planar(*bodies)
     shaken = replace(people, keypoints=people.keypoints + shake[None, :, None])
-    assert [told(event)[:2] for event in detect_events(shaken, {"the red ball": path + shake})] == [("right arm", "hold")]
+    assert [told(event)[:2] for event in detect_events(shaken, {"the red ball": path + shake})] == [
+        ("right arm", "hold")
+    ]
 
 
 @pytest.mark.parametrize(("speed", "movement"), [(1.2, "walk"), (3.2, "run")])

@@ -210,5 +210,7 @@ def test_unknown_name():
 
 @every_encoder
 def test_an_unknown_option_is_named(name):
-    with pytest.raises(SkeletonError, match=f"expected options of the encoder {name} among layout, .*, found 'grap'; drop it"):
+    with pytest.raises(
+        SkeletonError, match=f"expected options of the encoder {name} among layout, .*, found 'grap'; drop it"
+    ):
         build(name, grap="pyg")

@@ -100,7 +100,13 @@ def test_halving_time_averages_the_visible_rows():
     hidden, pooled = hidden * mask, torch.tensor([[1, 1], [1, 0], [1, 0]])[..., None].float()
     first, zero = hidden[:, :2].mean(1), torch.zeros(8)
     expected = [torch.stack(rows) for rows in ((first[0], hidden[0, 2]), (hidden[1, 1], zero), (first[2], zero))]
-    found = block(hidden[:, :, None], mask[:, :, None], pooled[:, :, None], mask, lambda hidden, mask: hidden.expand(4, -1, -1, -1))
+    found = block(
+        hidden[:, :, None],
+        mask[:, :, None],
+        pooled[:, :, None],
+        mask,
+        lambda hidden, mask: hidden.expand(4, -1, -1, -1),
+    )
     close(found[:, :, 0], torch.stack(expected))
 
 

@@ -22,9 +22,7 @@ def build(seed=0, width=32, **options):
     return encoder
 
 
-@pytest.mark.parametrize(
-    ("layout", "mode"), [*((layout, "spatial") for layout in LAYOUTS), ("coco17", "uniform")]
-)
+@pytest.mark.parametrize(("layout", "mode"), [*((layout, "spatial") for layout in LAYOUTS), ("coco17", "uniform")])
 def test_dense_equals_torch_geometric(layout, mode):
     dense, pyg = build(layout=layout, mode=mode), build(layout=layout, mode=mode, graph="pyg", seed=1)
     pyg.load_state_dict(dense.state_dict())

@@ -18,7 +18,9 @@ PLACE = [BODY.limbs[LIMBS[limb]].index(joint) for joint, limb in zip(BODY.joints
 
 def build(**options):
     torch.manual_seed(0)
-    encoder = build_encoder("skateformer", **{"width": 32, "depth": 2, "stride": 1, "rows": ROWS, "streams": ["joint"]} | options)
+    encoder = build_encoder(
+        "skateformer", **{"width": 32, "depth": 2, "stride": 1, "rows": ROWS, "streams": ["joint"]} | options
+    )
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.normal_(std=0.3)
@@ -127,7 +129,9 @@ def test_skate_embedding():
     for person, row, joint, channel in ((0, 0, 3, 0), (0, 9, 16, 31), (1, 5, 2, 6), (1, 4, 7, 13)):
         angle = (2 * row / LENGTHS[person] - 1) * 10000 ** -(channel // 2 * 2 / 32)
         wave = math.cos(angle) if channel % 2 else math.sin(angle)
-        assert found[person, row, joint, channel].item() == pytest.approx(wave * encoder.embedding[joint, channel].item(), abs=1e-5)
+        assert found[person, row, joint, channel].item() == pytest.approx(
+            wave * encoder.embedding[joint, channel].item(), abs=1e-5
+        )
 
 
 def test_published_size():

@@ -20,7 +20,9 @@ def test_stgcn_equals_mmaction2(layout, coordinates, training):
 
     torch.manual_seed(0)
     theirs = STGCN({"layout": graph_of(layout), "mode": "stgcn_spatial"}, in_channels=coordinates + 1).train(training)
-    ours = build_encoder("stgcn", layout=layout, width=256, depth=10, stride=4, streams=["joint"], coordinates=coordinates)
+    ours = build_encoder(
+        "stgcn", layout=layout, width=256, depth=10, stride=4, streams=["joint"], coordinates=coordinates
+    )
     ours.load_state_dict(theirs.state_dict())
     ours.train(training)
     joints = ours.num_joints
@@ -85,7 +87,9 @@ def test_long_clips_are_read_in_pieces_alike(persons, monkeypatch):
             whole = encoder.encode(inputs, seen)
             monkeypatch.setattr(stgcnpp, "PIECE", inputs[:2, ..., 0].numel() * encoder.first)
             calls, together = [], encoder.together
-            monkeypatch.setattr(encoder, "together", lambda *a, together=together, calls=calls: calls.append(a) or together(*a))
+            monkeypatch.setattr(
+                encoder, "together", lambda *a, together=together, calls=calls: calls.append(a) or together(*a)
+            )
             torch.testing.assert_close(encoder.encode(inputs, seen), whole)
         assert [len(call[0]) for call in calls] == ([2, 2, 2, 1] if persons == 7 else [1])
         monkeypatch.undo()

@@ -282,7 +282,9 @@ def test_without_network_the_folder_is_asked_for(monkeypatch):
 
 def test_without_transformers(monkeypatch, folders):
     monkeypatch.setitem(sys.modules, "transformers", types.ModuleType("transformers"))
-    with pytest.raises(ExtractionError, match=r"needs VitPoseForPoseEstimation of the package transformers, found none"):
+    with pytest.raises(
+        ExtractionError, match=r"needs VitPoseForPoseEstimation of the package transformers, found none"
+    ):
         HubEstimator(folders[1])
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ExtractionError, match=r"detector\.config=transformers needs .* run `pip install"):

@@ -89,9 +89,7 @@ def test_detector_batch_equals_inference_detector(weights, frames):
 
 
 def test_weights_of_another_model(weights):
-    with pytest.raises(
-        ExtractionError, match=rf"must hold the \d+ weights of {DETECTOR}\.py, found .* missing"
-    ):
+    with pytest.raises(ExtractionError, match=rf"must hold the \d+ weights of {DETECTOR}\.py, found .* missing"):
         PersonDetector(zoo.find_config(DETECTOR), weights[ESTIMATOR])
     with pytest.raises(ExtractionError, match=r"another shape \(backbone.*give the checkpoint of this model"):
         PoseEstimator(zoo.find_config("rtmpose-s_8xb256-420e_body8-256x192"), weights[ESTIMATOR])
@@ -126,9 +124,7 @@ def test_detector_config_as_estimator(weights):
 
 def test_config_names_and_paths(tmp_path):
     assert zoo.find_config(ESTIMATOR) == zoo.find_config(f"{ESTIMATOR}.py")
-    with pytest.raises(
-        ExtractionError, match="found no rtmpose-m_8xb256-420e_body8-256x19; did you mean rtmpose-m"
-    ):
+    with pytest.raises(ExtractionError, match="found no rtmpose-m_8xb256-420e_body8-256x19; did you mean rtmpose-m"):
         zoo.find_config("rtmpose-m_8xb256-420e_body8-256x19")
     with pytest.raises(ExtractionError, match=r"expected a config file or a name .*found no .*none\.py"):
         zoo.find_config(str(tmp_path / "none.py"))
@@ -136,15 +132,11 @@ def test_config_names_and_paths(tmp_path):
 
 def test_custom_imports_beside_the_config(tmp_path):
     (tmp_path / "modules_of_this_test.py").write_text("LOADED = True\n")
-    imports = (
-        "custom_imports = dict(imports=['modules_of_this_test'], allow_failed_imports=False)\nvalue = 3\n"
-    )
+    imports = "custom_imports = dict(imports=['modules_of_this_test'], allow_failed_imports=False)\nvalue = 3\n"
     (tmp_path / "config.py").write_text(imports)
     assert zoo.load_config(tmp_path / "config.py").value == 3
     (tmp_path / "broken.py").write_text(imports.replace("modules_of_this_test", "no_such_modules"))
-    with pytest.raises(
-        ExtractionError, match=r"custom_imports of .*broken\.py must import, found .*no_such_modules"
-    ):
+    with pytest.raises(ExtractionError, match=r"custom_imports of .*broken\.py must import, found .*no_such_modules"):
         zoo.load_config(tmp_path / "broken.py")
 
 
@@ -175,7 +167,5 @@ def test_layout_is_matched_by_joint_name():
     name, order = match_layout(["left_big_toe", *reversed(joints)], "some model")
     assert name == "coco17"
     assert order == list(range(17, 0, -1))
-    with pytest.raises(
-        ExtractionError, match=r"the joints of a hand must cover a layout .* found thumb, index"
-    ):
+    with pytest.raises(ExtractionError, match=r"the joints of a hand must cover a layout .* found thumb, index"):
         match_layout(["thumb", "index"], "a hand")

@@ -91,7 +91,9 @@ def test_what_does_not_fit_is_named(tmp_path, monkeypatch):
         OnnxDetector(odd, "detr")
     with pytest.raises(ExtractionError, match="must give heatmaps"):
         OnnxEstimator(written(tmp_path, constant_model({"a": np.zeros((1, 2), np.float32)}, (1, 3, 8, 8))))
-    opened = constant_model({"dets": np.zeros((1, 0, 5), np.float32), "labels": np.zeros((1, 0), np.int64)}, (1, 3, "h", "w"))
+    opened = constant_model(
+        {"dets": np.zeros((1, 0, 5), np.float32), "labels": np.zeros((1, 0), np.int64)}, (1, 3, "h", "w")
+    )
     with pytest.raises(ExtractionError, match=r"leaves its input size open; pass detector\.size=320"):
         OnnxDetector(written(tmp_path, opened), "rtmdet")
     (tmp_path / "text.onnx").write_text("no model")
@@ -100,7 +102,9 @@ def test_what_does_not_fit_is_named(tmp_path, monkeypatch):
     with pytest.raises(ExtractionError, match="needs onnxruntime-gpu, found the CPU build"):
         OnnxEstimator(odd, device="cuda")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ExtractionError, match="needs onnxruntime, found no such package; run `pip install onnxruntime`"):
+    with pytest.raises(
+        ExtractionError, match="needs onnxruntime, found no such package; run `pip install onnxruntime`"
+    ):
         OnnxEstimator(odd)
 
 

@@ -1,6 +1,5 @@
 """The streaming pipeline with stand-in networks: rows, persons, what is dropped, what the source says."""
 
-
 import numpy as np
 import pytest
 
@@ -138,7 +137,9 @@ def test_a_picture_that_changes_its_size_is_refused(tmp_path, monkeypatch):
     write_video(tmp_path / "clip.mp4", frames_of([[]] * 3), fps=10)
     sizes = [(0.0, np.zeros((96, 160, 3), np.uint8)), (0.1, np.zeros((48, 80, 3), np.uint8))]
     monkeypatch.setattr(pipeline, "read_frames", lambda *_: iter(sizes))
-    with pytest.raises(ExtractionError, match=r"must have one size, found \(96, 160\) and then \(48, 80\); split it there"):
+    with pytest.raises(
+        ExtractionError, match=r"must have one size, found \(96, 160\) and then \(48, 80\); split it there"
+    ):
         extractor().extract(tmp_path / "clip.mp4")
 
 
@@ -159,9 +160,7 @@ def test_overlay_draws_persons_where_they_are(clip, tmp_path):
 
 def test_overlay_of_another_video_is_refused(clip, tmp_path):
     write_video(tmp_path / "other.mp4", frames_of([[]] * 25), fps=8)
-    with pytest.raises(
-        ExtractionError, match=r"the record must come from .*other\.mp4, found another clock or size"
-    ):
+    with pytest.raises(ExtractionError, match=r"the record must come from .*other\.mp4, found another clock or size"):
         write_overlay(tmp_path / "other.mp4", extractor().extract(clip), tmp_path / "overlay.mp4")
     write_video(tmp_path / "short.mp4", frames_of([[]] * 20), fps=10)
     with pytest.raises(ExtractionError, match=r"the record has 25 rows, .*short\.mp4 has 20 frames"):

@@ -34,9 +34,13 @@ def mmpose_models(shared):
     folder = shared / "data/weights"
     with quiet_loading():
         detector = init_detector(
-            load_config(find_config("rtmdet_nano_320-8xb32_coco-person")), str(folder / "rtmdet_nano_coco_person.pth"), device="cpu"
+            load_config(find_config("rtmdet_nano_320-8xb32_coco-person")),
+            str(folder / "rtmdet_nano_coco_person.pth"),
+            device="cpu",
         )
-        estimator = init_model(load_config(folder / "simplepose_nano.py"), str(folder / "simplepose_nano_coco17.pth"), device="cpu")
+        estimator = init_model(
+            load_config(folder / "simplepose_nano.py"), str(folder / "simplepose_nano_coco17.pth"), device="cpu"
+        )
     return detector, estimator
 
 

@@ -24,7 +24,9 @@ def walkers(folder, frames=FRAMES):
     shape = np.stack([np.linspace(0, 12, 25), np.linspace(0, 60, 25), np.full(25, 0.8)], 1)
     for t in range(frames):
         people = [shape + np.array([x, 20, 0]) for x in (10 + 2 * t, 120 - 2 * t)] if t < frames - 1 else []
-        entries = [{"person_id": [-1], "pose_keypoints_2d": person.ravel().tolist()} for person in people[:: 1 - 2 * (t % 2)]]
+        entries = [
+            {"person_id": [-1], "pose_keypoints_2d": person.ravel().tolist()} for person in people[:: 1 - 2 * (t % 2)]
+        ]
         (folder / f"a_{t:012d}_keypoints.json").write_text(json.dumps({"people": entries}))
 
 

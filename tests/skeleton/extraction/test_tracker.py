@@ -22,9 +22,7 @@ def people(places, scores=None, size=(80, 200), noise=0.0):
 
 
 def test_box_iou_by_hand():
-    found = box_iou(
-        np.array([[0, 0, 2, 2.0]]), np.array([[1, 1, 3, 3.0], [0, 0, 2, 2], [5, 5, 6, 6], [0, 0, 2, 1]])
-    )
+    found = box_iou(np.array([[0, 0, 2, 2.0]]), np.array([[1, 1, 3, 3.0], [0, 0, 2, 2], [5, 5, 6, 6], [0, 0, 2, 1]]))
     np.testing.assert_allclose(found, [[1 / 7, 1, 0, 0.5]])
 
 
@@ -132,9 +130,7 @@ def test_poses_tell_apart_what_boxes_confuse():
     first = people([[0, 0], [20, 0]])
     first.keypoints[1] = [20, 0] + POSE[::-1] * [80, 200]
     assert tracker.update(0.0, first).tolist() == [1, 2]
-    swapped = Persons(
-        first.boxes[::-1] * 0.6 + first.boxes * 0.4, first.scores, first.keypoints, first.confidence
-    )
+    swapped = Persons(first.boxes[::-1] * 0.6 + first.boxes * 0.4, first.scores, first.keypoints, first.confidence)
     assert tracker.update(0.1, swapped).tolist() == [1, 2]
 
 
@@ -168,9 +164,7 @@ def walk(tracker, places, fps=30, images=None, start=0):
 def test_a_walker_hidden_behind_another_keeps_the_id(fps, hidden_seconds):
     frames, begin = round(4 * fps), round(1.5 * fps)
     hidden = range(begin, begin + round(hidden_seconds * fps))
-    places = [
-        [(100 + 120 * t / fps, 50), None if t in hidden else (460 - 120 * t / fps, 50)] for t in range(frames)
-    ]
+    places = [[(100 + 120 * t / fps, 50), None if t in hidden else (460 - 120 * t / fps, 50)] for t in range(frames)]
     ids = walk(Tracker(SIGMAS), places, fps)
     assert {row[0] for row in ids} == {1}
     assert {row[1] for row in ids} == {2, None}

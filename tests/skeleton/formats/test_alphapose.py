@@ -13,7 +13,14 @@ OPTIONS = {"fps": 20, "frame_size": (240, 320)}
 
 def entry(image, x, joints=26, idx=1, confidence=0.9):
     keypoints = [value for v in range(joints) for value in (x + 4 * (v % 2), 20.0 + 4 * v, confidence)]
-    return {"image_id": image, "category_id": 1, "keypoints": keypoints, "score": 2.8, "box": [x, 20, 10, 110], "idx": idx}
+    return {
+        "image_id": image,
+        "category_id": 1,
+        "keypoints": keypoints,
+        "score": 2.8,
+        "box": [x, 20, 10, 110],
+        "idx": idx,
+    }
 
 
 def write(path, *entries):
@@ -43,7 +50,9 @@ def test_without_tracking_everybody_is_zero(tmp_path):
     assert sorted(skeleton.keypoints[:, :, 0, 0].tolist()) == [[50, 51, 52, 53], [200, 199, 198, 197]]
 
 
-@pytest.mark.parametrize(("joints", "layout", "read_joints"), [(17, "coco17", 17), (133, "wholebody133", 133), (136, "halpe26", 26)])
+@pytest.mark.parametrize(
+    ("joints", "layout", "read_joints"), [(17, "coco17", 17), (133, "wholebody133", 133), (136, "halpe26", 26)]
+)
 def test_numbers_of_joints(tmp_path, joints, layout, read_joints):
     skeleton = read(write(tmp_path / "a.json", entry(3, 50, joints)), "alphapose", first_frame=3, **OPTIONS)
     assert skeleton.layout == layout and skeleton.keypoints.shape == (1, 1, read_joints, 2)

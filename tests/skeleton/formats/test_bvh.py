@@ -64,7 +64,8 @@ def test_rotations_apply_in_the_order_listed(tmp_path):
         ("HIERARCHY", "HIERACHY", "line 1: expected HIERARCHY, found 'HIERACHY'; mend"),
         ("OFFSET 1 2 3", "OFFSET 1 two 3", "line 8: expected a number, found 'two'"),
         ("OFFSET 1 2 3", "OFFSET 1 2 inf", "line 8: expected a finite number, found 'inf'"),
-        ("Zrotation Xrotation Yrotation Yposition", "Zrotation Wrotation Yrotation Yposition", "line 7: expected a channel .*'Wrotation'"),
+        ("Zrotation Xrotation Yrotation Yposition", "Zrotation Wrotation Yrotation Yposition",
+         "line 7: expected a channel .*'Wrotation'"),
         ("CHANNELS 6", "CHANNELS 2.5", "line 5: expected a number, found '2.5'"),
         ("JOINT arm", "JOINT My Hips", "line 6: expected each joint once, found 'My Hips'"),
         ("JOINT arm", "JOINT", "line 6: expected a joint's name"),
@@ -138,8 +139,10 @@ def test_bodies_that_cannot_be(tmp_path):
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        ("joint_Root Hips Spine Chest Neck Head Shoulder_L UpperArm_L LowerArm_L Hand_L UpperLeg_L LowerLeg_L Foot_L Toes_L",
-         "- pelvis spine1 spine2 neck head left_collar left_shoulder left_elbow left_wrist left_hip left_knee left_ankle left_foot"),
+        ("joint_Root Hips Spine Chest Neck Head Shoulder_L UpperArm_L LowerArm_L Hand_L "
+         "UpperLeg_L LowerLeg_L Foot_L Toes_L",
+         "- pelvis spine1 spine2 neck head left_collar left_shoulder left_elbow left_wrist left_hip left_knee "
+         "left_ankle left_foot"),
         ("Hips LHipJoint LeftUpLeg LeftLeg LowerBack Spine Spine1 Neck Neck1 RightShoulder RightArm RightHandThumb",
          "pelvis - left_hip left_knee spine1 spine2 spine3 neck - right_collar right_shoulder -"),
         ("mixamorig:Hips mixamorig:Spine mixamorig:Spine1 mixamorig:Spine2 mixamorig:LeftToeBase mixamorig:LeftForeArm",

@@ -51,7 +51,11 @@ def test_videos_with_frame_numbers(tmp_path):
     for picture, (video, frame) in zip(pictures, [(1, 7), (2, 0), (2, 2), (1, 8)], strict=True):
         picture |= {"video_id": video, "frame_id": frame}
     posed = [{"image_id": 100 + i, "category_id": 1, "keypoints": keypoints(50), "track_id": 1} for i in range(4)]
-    value = {"images": pictures, "annotations": posed, "videos": [{"id": 1, "name": "front"}, {"id": 2, "name": "side"}]}
+    value = {
+        "images": pictures,
+        "annotations": posed,
+        "videos": [{"id": 1, "name": "front"}, {"id": 2, "name": "side"}],
+    }
     first, second = read(write(tmp_path / "a.json", value), "coco", fps=10)
     assert (first.name, first.skeleton.num_frames, first.skeleton.visible.all()) == ("front", 2, True)
     assert (second.name, second.skeleton.visible.any(2).tolist()) == ("side", [[True, False, True]])
@@ -78,7 +82,10 @@ def test_results(tmp_path):
 
 def test_joint_names_decide(tmp_path):
     """Halpe's own names for crown and pelvis are known; joints in an order of no layout are refused."""
-    halpe = ["head" if joint == "head_top" else "hip" if joint == "pelvis" else joint for joint in get_layout("halpe26").joints]
+    halpe = [
+        "head" if joint == "head_top" else "hip" if joint == "pelvis" else joint
+        for joint in get_layout("halpe26").joints
+    ]
     posed = [{"image_id": 100, "keypoints": keypoints(50, 26)}]
     value = {"images": images(["a.jpg"]), "annotations": posed, "categories": [{"id": 1, "keypoints": halpe}]}
     (clip,) = read(write(tmp_path / "a.json", value), "coco", fps=1)
@@ -105,7 +112,11 @@ def test_real_files(shared):
     row = [785, 40083, 196141, 197388].index(entry["image_id"])
     expected = np.array(entry["righthand_kpts"]).reshape(-1, 3)
     persons = whole.persons[row]
-    near = [i for i in range(len(persons)) if np.allclose(persons.keypoints[i, -21:], expected[:, :2] * (expected[:, 2:] > 0))]
+    near = [
+        i
+        for i in range(len(persons))
+        if np.allclose(persons.keypoints[i, -21:], expected[:, :2] * (expected[:, 2:] > 0))
+    ]
     assert len(near) == 1
     toe = np.array(entry["foot_kpts"])[:3]
     joint = get_layout("wholebody133").index("left_big_toe")
@@ -131,7 +142,9 @@ def test_bad_files(tmp_path):
     refused({**good, "images": []}, "expected at least one image")
     refused({**good, "images": images(["a.jpg"]) * 2}, "each image once, found an id twice")
     refused({**good, "images": images(["a.jpg", "b.jpg"], frame_id=3)}, "each frame_id once, found one twice")
-    refused({**good, "annotations": [{"image_id": 5, "keypoints": keypoints(1)}]}, "belong to image 5, which the file lacks")
+    refused(
+        {**good, "annotations": [{"image_id": 5, "keypoints": keypoints(1)}]}, "belong to image 5, which the file lacks"
+    )
     refused({**good, "annotations": [{"keypoints": keypoints(1)}]}, "expected image_id, a number or name, found None")
     refused({**good, "annotations": []}, "annotations with keypoints, found none of 0")
     refused({**good, "annotations": [{"image_id": 100, "keypoints": [1, 2]}]}, "a flat list x, y, score")

@@ -51,7 +51,19 @@ def test_unknown_formats_and_options(tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(3, 3), (0, 0), ([4], 4), ([2.0], 2), (-1, -1), ([-1], -1), (None, -1), ("3", -1), (True, -1), (1.5, -1), ([1, 2], -1)],
+    [
+        (3, 3),
+        (0, 0),
+        ([4], 4),
+        ([2.0], 2),
+        (-1, -1),
+        ([-1], -1),
+        (None, -1),
+        ("3", -1),
+        (True, -1),
+        (1.5, -1),
+        ([1, 2], -1),
+    ],
 )
 def test_identities(value, expected):
     assert identity_of(value) == expected

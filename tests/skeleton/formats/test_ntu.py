@@ -69,7 +69,9 @@ def test_bad_files(tmp_path, path):
         with pytest.raises(FormatError, match=message):
             read(tmp_path / "a.skeleton", "ntu", **options)
 
-    with pytest.raises(FormatError, match="expected a .skeleton file of NTU RGB.D at .*none.skeleton, found no such file"):
+    with pytest.raises(
+        FormatError, match="expected a .skeleton file of NTU RGB.D at .*none.skeleton, found no such file"
+    ):
         read(tmp_path / "none.skeleton", "ntu")
     lines = whole.splitlines()
     for count in (1, 2, 3, 10, len(lines) - 1):
@@ -78,7 +80,9 @@ def test_bad_files(tmp_path, path):
     refused("0\n", "must hold at least one frame, found 0")
     refused("many\n", "line 1: expected 1 number of .*found 'many'")
     refused(whole.replace(lines[5], lines[5][:30], 1), "line 6: expected 12 numbers of")
-    refused(whole.replace("\r\n25\r\n", "\r\n20\r\n", 1), "must hold each body once in a frame, with 25 joints, found .* 20")
+    refused(
+        whole.replace("\r\n25\r\n", "\r\n20\r\n", 1), "must hold each body once in a frame, with 25 joints, found .* 20"
+    )
     refused(whole.replace("-0.04 1", "-0.04 7"), "tracking states must be 0, 1 or 2")
     refused(whole + "0\n", "must end after its 3 frames, found more lines")
     refused(b"\x80\x04\xff\xfe", "found bytes that are no text")

@@ -124,7 +124,9 @@ def test_bad_folders(tmp_path, folder):
             read(folder, "openpose", **options)
     cut.unlink()
     write(folder, 6, pose(5), name="other")
-    with pytest.raises(FormatError, match="the frames of one clip, found names that begin with 'clip_' and with 'other_'"):
+    with pytest.raises(
+        FormatError, match="the frames of one clip, found names that begin with 'clip_' and with 'other_'"
+    ):
         read(folder, "openpose", **options)
     write(tmp_path / "nobody", 0)
     with pytest.raises(FormatError, match="shows nobody, so the layout is unknown; give layout=openpose25"):

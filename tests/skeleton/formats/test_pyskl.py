@@ -174,7 +174,10 @@ def test_mmaction_reads_it(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frame_dir": None, "frame_dict": "x"}, "expected a name in frame_dir, found the keys total_frames, .*frame_dict"),
+        (
+            {"frame_dir": None, "frame_dict": "x"},
+            "expected a name in frame_dir, found the keys total_frames, .*frame_dict",
+        ),
         ({"keypoint": None}, "found the variant whose joints lie in separate files"),
         ({"keypoint": np.zeros((4, 17, 2))}, r"expected keypoint \[M, T, V, 2 or 3\], found \[4, 17, 2\]"),
         ({"keypoint": [[1, 2], [3]]}, "expected an array in keypoint, found rows of unlike lengths"),

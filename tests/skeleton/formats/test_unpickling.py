@@ -38,7 +38,10 @@ def test_a_pickle_never_runs(tmp_path, monkeypatch):
         "__import__": (__import__, "this"),
     }
     for name, (call, *arguments) in attacks.items():
-        for value in (Malicious(call, *arguments), {"annotations": [{"frame_dir": "a", "label": Malicious(call, *arguments)}]}):
+        for value in (
+            Malicious(call, *arguments),
+            {"annotations": [{"frame_dir": "a", "label": Malicious(call, *arguments)}]},
+        ):
             path = dump(tmp_path / "bad.pkl", value)
             with pytest.raises(FormatError, match=rf"found the object \w+\.{name}, which was not loaded because"):
                 read(path, "pyskl", fps=30)
@@ -69,7 +72,9 @@ def test_other_ways_in_are_closed(tmp_path):
         for protocol in (2, 4, 5):
             with pytest.raises(FormatError, match="found an unreadable pickle .UnpicklingError an array of"):
                 clips(dump(tmp_path / "c.pkl", [{"frame_dir": "a", "keypoint": array}], protocol), "pyskl", fps=30)
-    loads = clips(dump(tmp_path / "d.pkl", [{"frame_dir": "a", "keypoint": np.zeros((1, 4, 17, 2), "U3")}]), "pyskl", fps=30)
+    loads = clips(
+        dump(tmp_path / "d.pkl", [{"frame_dir": "a", "keypoint": np.zeros((1, 4, 17, 2), "U3")}]), "pyskl", fps=30
+    )
     with pytest.raises(FormatError, match="expected numbers in keypoint, found <U3"):
         loads[0][1]()
 
@@ -78,7 +83,9 @@ def test_other_ways_in_are_closed(tmp_path):
 def test_arrays_of_every_kind(tmp_path, protocol):
     """Types, orders of bytes and of memory, and numpy's scalars."""
     rng = np.random.default_rng(0)
-    arrays = [(rng.random((3, 4)) * 9).astype(code) for code in ("?", "i1", "<i8", ">i4", "u2", "f2", ">f4", "f8", "c16")]
+    arrays = [
+        (rng.random((3, 4)) * 9).astype(code) for code in ("?", "i1", "<i8", ">i4", "u2", "f2", ">f4", "f8", "c16")
+    ]
     arrays += [np.asfortranarray(arrays[7]), arrays[7].T, arrays[7][::2], np.zeros((0, 3)), np.array(5.0)]
     arrays += [np.array(["one", "fifteen"]), np.array([b"a", b"bc"])]
     scalars = [np.float32(0.5), np.int64(-3), np.bool_(True), np.str_("name")]

@@ -109,7 +109,9 @@ def test_hidden_joints_are_invisible_to_the_encoder():
     assert hidden.float().mean() > 0.25
     assert (seen[0].keypoints[hidden] == 0).all() and (seen[0].confidence[hidden] == 0).all()
     points = torch.where(batch.visible[..., None], batch.keypoints, 7.0)
-    torch.testing.assert_close(loss_of(encoder, objective, replace(batch, keypoints=points * batch.visible[..., None])), one)
+    torch.testing.assert_close(
+        loss_of(encoder, objective, replace(batch, keypoints=points * batch.visible[..., None])), one
+    )
 
 
 def test_targets_of_masked_joints_are_the_stream(monkeypatch):
@@ -190,5 +192,7 @@ def test_wrong_names_and_shares():
     encoder, _ = build("velocity")
     with pytest.raises(SkeletonError, match="unknown objective 'mae'; choose one of masked_joints"):
         build_objective("mae", encoder)
-    with pytest.raises(SkeletonError, match=r"expected a share in 0 .. 1 and a stretch of 1 bin or more, found 1.5 and 2"):
+    with pytest.raises(
+        SkeletonError, match=r"expected a share in 0 .. 1 and a stretch of 1 bin or more, found 1.5 and 2"
+    ):
         build_objective("masked_joints", encoder, share=1.5)
