@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from fusion.batch import Batch
 from fusion.injection import check_counts, joint_tokens_in
+from fusion.joint_branch import JointBranch, OracleBranch
 from fusion.placement import tree_mask
-from hybrid.data.collation import Batch
-from hybrid.joints import JointBranch, OracleBranch
 from hybrid.mllm import reuse_video_features, video_features, vision_tower
 
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from fusion.losses import RARE
 from hybrid.config import config_hash
 from hybrid.config_pretraining import PretrainingConfig
 from hybrid.data.actions import Shuffled, seed_of
 from hybrid.data.event_targets import columns
 from hybrid.data.windows import WindowRows, collate_windows, find_events, load_windows, read_texts
-from hybrid.joints import RARE
 from hybrid.modules.recognition import augment, make_encoder, ready
 from hybrid.optim import make_optimizer, scheduled, warm_cosine
 from hybrid.recognition import make_trainer

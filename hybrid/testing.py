@@ -9,10 +9,10 @@ from lightning import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import Tensor
 
+from fusion.batch import Batch
 from hybrid.build import build, load_weights
 from hybrid.config import config_hash
 from hybrid.data.clips import EvalBatch, group_clips
-from hybrid.data.collation import Batch
 from hybrid.data.module import ClipData, load, thin
 from hybrid.data.sample import Sample
 from hybrid.modules.instruction import InstructionModule

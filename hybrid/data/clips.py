@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
-from hybrid.data.collation import Branch, Row
+from fusion.batch import Branch, Row
 from hybrid.data.prompt import answer_text, option_texts, question_text
 from hybrid.data.sample import Sample
 from hybrid.errors import DataError

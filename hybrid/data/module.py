@@ -6,6 +6,7 @@ import numpy as np
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from fusion.batch import Batch
 from hybrid.data.clips import (
     Clip,
     ClipReader,
@@ -17,7 +18,7 @@ from hybrid.data.clips import (
     ValidationRows,
     group_clips,
 )
-from hybrid.data.collation import Batch, Collator
+from hybrid.data.collation import Collator
 from hybrid.data.sample import Sample, read_samples
 from hybrid.errors import ConfigError
 from hybrid.schema import ORACLE, TrainConfig

@@ -11,8 +11,8 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from fusion.batch import Batch
 from hybrid.data.clips import EvalBatch
-from hybrid.data.collation import Batch
 from hybrid.errors import CheckpointError
 from hybrid.model import PoseGroundedMLLM
 from hybrid.optim import make_optimizer, scheduled, warm_cosine

@@ -7,8 +7,9 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from hybrid.data.collation import Batch
-from hybrid.joints import JointBranch, event_loss
+from fusion.batch import Batch
+from fusion.joint_branch import JointBranch
+from fusion.losses import event_loss
 from hybrid.optim import make_optimizer
 from hybrid.schema import OptimConfig
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from fusion.batch import Branch, Row
 from hybrid.build import build
 from hybrid.config import load_config
-from hybrid.data.collation import Branch, Row
 from hybrid.data.sample import Sample, write_samples
 from hybrid.mllm import load_model
 from hybrid.schema import MLLMConfig, TinyConfig, TrainConfig

@@ -9,9 +9,9 @@ import pytest
 import torch
 import transformers as hf
 
+from fusion.batch import Branch
 from fusion.errors import FusionError
 from hybrid.build import build
-from hybrid.data.collation import Branch
 from hybrid.errors import ModelError
 from hybrid.mllm import Positions, load_model, load_processor, video_features, vision_tower
 from hybrid.schema import MLLMConfig, TinyConfig, TrainConfig

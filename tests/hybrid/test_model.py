@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fusion.errors import FusionError
-from hybrid.joints import RARE
+from fusion.losses import RARE
 from hybrid.mllm import video_features, vision_tower
 
 

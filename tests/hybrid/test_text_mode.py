@@ -8,16 +8,16 @@ import torch
 
 import hybrid.testing as testing
 import hybrid.training as training
+from fusion.batch import Branch
+from fusion.pose_text import HEADER
 from hybrid.asking import AskConfig, ask
 from hybrid.build import build, load_weights, read_checkpoint, resolve_mllm
 from hybrid.config import load_config
 from hybrid.data.clips import Draw, TrainingRows, group_clips
-from hybrid.data.collation import Branch
 from hybrid.data.module import ClipData
 from hybrid.data.module import load as load_samples
 from hybrid.modules.instruction import InstructionModule
 from hybrid.run_folder import read_jsonl
-from skeleton.pose_text import HEADER
 from tests.hybrid.families import FAMILY_NAMES, QUESTION
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short runs

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from fusion.batch import Branch
 from fusion.errors import FusionError
-from hybrid.data.collation import Branch
+from fusion.pose_text import pose_as_text
 from hybrid.data.event_targets import columns
 from skeleton.errors import SkeletonError
 from skeleton.events import LimbEvent
 from skeleton.layouts import LIMBS
-from skeleton.pose_text import pose_as_text
 
 QUESTION = "Which limb does the person raise?"
 LIMB_COUNT = len(LIMBS)

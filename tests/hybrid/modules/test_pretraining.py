@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from fusion.batch import Row
+from fusion.event_words import total_counts
+from fusion.losses import RARE, event_loss, happening
 from fusion.tokens import TokenPlan
 from hybrid.build import build
-from hybrid.data.collation import Row
 from hybrid.data.event_targets import columns
-from hybrid.joints import RARE, event_loss, happening, total_counts
 from hybrid.modules.pretraining import EventPretraining
 from skeleton.events import LimbEvent
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fusion.event_words import EventWords, total_counts
+from fusion.joint_branch import OracleBranch
+from fusion.losses import USUAL, happening, look_loss
 from fusion.tokens import TokenPlan
 from hybrid.build import build
 from hybrid.data.event_targets import columns
-from hybrid.joints import USUAL, EventWords, OracleBranch, happening, look_loss, total_counts
 from skeleton.events import LimbEvent
 from skeleton.layouts import LIMBS
 

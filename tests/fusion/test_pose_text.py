@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fusion.pose_text import EXAMPLE, HEADER, NOBODY, STEPS, pose_as_text
 from skeleton.errors import SkeletonError
 from skeleton.layouts import get_layout
-from skeleton.pose_text import EXAMPLE, HEADER, NOBODY, STEPS, pose_as_text
 from skeleton.record import Skeleton
 from skeleton.vocabulary import vocabulary
 
