@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 
 from hybrid.build import build, load_weights
-from hybrid.config import field
-from hybrid.config_extract import DetectorConfig, EstimatorConfig, ExtractConfig, TrackerConfig
+from hybrid.config.extraction import DetectorConfig, EstimatorConfig, ExtractConfig, TrackerConfig
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import field
 from hybrid.data.clips import Clip, EvalRows
 from hybrid.data.module import ClipData, collate_eval, load
 from hybrid.data.sample import Sample
 from hybrid.errors import ConfigError, DataError
 from hybrid.modules.instruction import InstructionModule
 from hybrid.run_folder import RunFolder
-from hybrid.schema import TrainConfig
 from skeleton.video import probe
 
 

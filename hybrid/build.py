@@ -11,6 +11,7 @@ import torch
 from fusion.event_words import EventWords
 from fusion.joint_branch import JointBranch, OracleBranch
 from fusion.pose_text import EXAMPLE, HEADER
+from hybrid.config.instruction import ORACLE, MLLMConfig, TrainConfig
 from hybrid.data.collation import Collator
 from hybrid.data.prompt import answer_text
 from hybrid.data.sample import Sample
@@ -18,7 +19,6 @@ from hybrid.errors import CheckpointError
 from hybrid.mllm import Positions, load_hf_config, load_model, load_processor
 from hybrid.model import PoseGroundedMLLM
 from hybrid.modules.instruction import InstructionModule
-from hybrid.schema import ORACLE, MLLMConfig, TrainConfig
 from hybrid.tiny import VERSION, build_tiny
 from skeleton.files import atomic
 

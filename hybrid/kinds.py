@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
-from hybrid.config import peek
-from hybrid.config_pretraining import PretrainingConfig
-from hybrid.config_recognition import RecognitionConfig
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import peek
+from hybrid.config.pretraining import PretrainingConfig
+from hybrid.config.recognition import RecognitionConfig
 from hybrid.errors import ConfigError
-from hybrid.schema import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from transformers import (
     ProcessorMixin,
 )
 
+from hybrid.config.instruction import MLLMConfig
 from hybrid.errors import ModelError
-from hybrid.schema import MLLMConfig
 
 # Sizes that say which videos stand in a batch, beside their pixels.
 GRID = "video_grid_thw"

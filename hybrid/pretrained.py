@@ -14,12 +14,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hybrid.build import build
-from hybrid.config import load_config, to_yaml
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import load_config, to_yaml
 from hybrid.data.collation import Collator
 from hybrid.errors import CheckpointError
 from hybrid.model import PoseGroundedMLLM
 from hybrid.modules.instruction import InstructionModule
-from hybrid.schema import TrainConfig
 from skeleton.files import atomic
 
 WEIGHTS, CONFIG, CARD, BASE = "model.safetensors", "config.yaml", "README.md", "base"

@@ -10,8 +10,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from fusion.losses import RARE
-from hybrid.config import config_hash
-from hybrid.config_pretraining import PretrainingConfig
+from hybrid.config.loading import config_hash
+from hybrid.config.pretraining import PretrainingConfig
 from hybrid.data.actions import Shuffled, seed_of
 from hybrid.data.event_targets import columns
 from hybrid.data.windows import WindowRows, collate_windows, find_events, load_windows, read_texts

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from hybrid.build import read_checkpoint
-from hybrid.config import config_hash
-from hybrid.config_recognition import RecognitionConfig
+from hybrid.config.loading import config_hash
+from hybrid.config.recognition import RecognitionConfig
 from hybrid.data.actions import ActionRows, Actions, Shuffled, collate_rows, load_actions
 from hybrid.data.sample import Sample
 from hybrid.errors import CheckpointError, DataError

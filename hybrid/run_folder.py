@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hybrid.config import to_yaml
+from hybrid.config.loading import to_yaml
 from hybrid.errors import DataError
 from skeleton.files import atomic
 

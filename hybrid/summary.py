@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import ConfigError
 from hybrid.run_folder import write_json
 from hybrid.summary_checks import Facts, Reason, measure

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from fusion.batch import Batch
 from hybrid.build import build, load_weights
-from hybrid.config import config_hash
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import config_hash
 from hybrid.data.clips import EvalBatch, group_clips
 from hybrid.data.module import ClipData, load, thin
 from hybrid.data.sample import Sample
 from hybrid.modules.instruction import InstructionModule
 from hybrid.run_folder import RunFolder, read_jsonl, write_json, write_jsonl
-from hybrid.schema import TrainConfig
 from hybrid.scoring.answers import parse_answer
 from hybrid.scoring.caption_claims import caption_figures
 from hybrid.scoring.html import render

@@ -22,7 +22,7 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-from hybrid.schema import TinyConfig
+from hybrid.config.instruction import TinyConfig
 from skeleton.vocabulary import vocabulary
 
 VERSION = 2  # of what this file builds from equal settings

@@ -8,14 +8,14 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQ
 from lightning.pytorch.loggers import CSVLogger
 
 from hybrid.build import build, read_checkpoint, save_weights, start_from
-from hybrid.config import config_hash
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import config_hash
 from hybrid.data.module import ClipData, load
 from hybrid.errors import CheckpointError
 from hybrid.loggers import make_loggers
 from hybrid.modules.instruction import InstructionModule
 from hybrid.modules.pretraining import EventPretraining
 from hybrid.run_folder import RunFolder, commit
-from hybrid.schema import TrainConfig
 
 
 def resume_from(choice: str | None, folder: RunFolder) -> tuple[str | None, int]:

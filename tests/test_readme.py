@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid.config import help_text, load_config
+from hybrid.config.loading import help_text, load_config
 from hybrid.data.sample import from_json
 from hybrid.errors import ConfigError
 from hybrid.kinds import KINDS, kind_of
@@ -21,17 +21,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = PAGES[0].read_text(encoding="utf-8")
 SCHEMAS = {  # where each tool's keys stand; imported when asked for, because one of them brings transformers
-    "train": ("hybrid.schema", "TrainConfig"),
-    "test": ("hybrid.schema", "TrainConfig"),
+    "train": ("hybrid.config.instruction", "TrainConfig"),
+    "test": ("hybrid.config.instruction", "TrainConfig"),
     "ask": ("hybrid.asking", "AskConfig"),
-    "extract": ("hybrid.config_extract", "ExtractConfig"),
-    "prepare marionette": ("hybrid.config_prepare", "PrepareConfig"),
-    "prepare folder": ("hybrid.config_folder", "FolderConfig"),
-    "prepare mocap": ("hybrid.config_prepare", "MocapConfig"),
-    "prepare proxy": ("hybrid.config_prepare", "ProxyConfig"),
+    "extract": ("hybrid.config.extraction", "ExtractConfig"),
+    "prepare marionette": ("hybrid.config.datasets", "PrepareConfig"),
+    "prepare folder": ("hybrid.config.datasets", "FolderConfig"),
+    "prepare mocap": ("hybrid.config.datasets", "MocapConfig"),
+    "prepare proxy": ("hybrid.config.datasets", "ProxyConfig"),
     "prepare events": ("hybrid.data.telling", "EventsConfig"),
     "prepare import": ("hybrid.data.importing", "ImportConfig"),
-    "prepare export": ("hybrid.config_folder", "ExportConfig"),
+    "prepare export": ("hybrid.config.datasets", "ExportConfig"),
     "summarize": ("hybrid.summary", "SummaryConfig"),
     "bench checker": ("hybrid.benches.checker", "CheckerBench"),
     "bench encoder": ("hybrid.benches.encoder", "EncoderBench"),

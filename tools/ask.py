@@ -10,7 +10,7 @@ import sys
 
 from fusion.errors import FusionError
 from hybrid.asking import AskConfig, ask, parts
-from hybrid.config import load_config
+from hybrid.config.loading import load_config
 from hybrid.errors import HybridError, sentence
 from skeleton.errors import SkeletonError
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hybrid.config import load_config
+from hybrid.config.loading import load_config
 from hybrid.errors import ConfigError, HybridError
 from hybrid.run_folder import environment, write_json
 from skeleton.errors import SkeletonError

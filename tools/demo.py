@@ -7,10 +7,10 @@ DEMO_VIDEO=FILE asks about your own video. Finished steps are not done again; re
 import sys
 import time
 
-from hybrid.config import load_config
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import load_config
 from hybrid.demo import FOUNDATIONS, NOTES, QUESTIONS, RUNS, Settings, paths, real_clip, run_through, steps, table, work
 from hybrid.errors import HybridError, sentence
-from hybrid.schema import TrainConfig
 from skeleton.errors import SkeletonError
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hybrid.config import load_config
-from hybrid.config_extract import ExtractConfig
+from hybrid.config.extraction import ExtractConfig
+from hybrid.config.loading import load_config
 from hybrid.errors import HybridError
 from skeleton.errors import SkeletonError
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tqdm import tqdm
 
-from hybrid.config import load_config
+from hybrid.config.loading import load_config
 from hybrid.errors import ConfigError, HybridError
 from skeleton.errors import SkeletonError
 
@@ -94,13 +94,16 @@ def ready(output: str, *lines: str, status: int = 0) -> int:
 
 
 NAMES = {  # name -> its keys, what it runs
-    "marionette": ("hybrid.config_prepare.PrepareConfig", marionette),
-    "folder": ("hybrid.config_folder.FolderConfig", folder),
-    "mocap": ("hybrid.config_prepare.MocapConfig", partial(piecewise, "hybrid.data.mocap", "prepare_mocap", "capture")),
+    "marionette": ("hybrid.config.datasets.PrepareConfig", marionette),
+    "folder": ("hybrid.config.datasets.FolderConfig", folder),
+    "mocap": (
+        "hybrid.config.datasets.MocapConfig",
+        partial(piecewise, "hybrid.data.mocap", "prepare_mocap", "capture"),
+    ),
     "events": ("hybrid.data.telling.EventsConfig", partial(piecewise, "hybrid.data.telling", "tell_records", "record")),
-    "proxy": ("hybrid.config_prepare.ProxyConfig", partial(piecewise, "hybrid.data.proxy", "prepare_proxy", "record")),
+    "proxy": ("hybrid.config.datasets.ProxyConfig", partial(piecewise, "hybrid.data.proxy", "prepare_proxy", "record")),
     "import": ("hybrid.data.importing.ImportConfig", import_),
-    "export": ("hybrid.config_folder.ExportConfig", export),
+    "export": ("hybrid.config.datasets.ExportConfig", export),
 }
 
 

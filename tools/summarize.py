@@ -12,7 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hybrid.config import load_config
+from hybrid.config.loading import load_config
 from hybrid.errors import HybridError
 from hybrid.summary import SummaryConfig, summarize
 from skeleton.errors import SkeletonError

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from fusion.errors import FusionError
-from hybrid.config import load_config
+from hybrid.config.loading import load_config
 from hybrid.errors import HybridError, sentence
 from hybrid.kinds import kind_of
 from hybrid.run_folder import RunFolder

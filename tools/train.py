@@ -9,7 +9,7 @@ where an interrupted run stopped. `--help` lists every key, `--print-config` pri
 import sys
 
 from fusion.errors import FusionError
-from hybrid.config import load_config
+from hybrid.config.loading import load_config
 from hybrid.errors import HybridError, sentence
 from hybrid.kinds import kind_of
 from skeleton.errors import SkeletonError

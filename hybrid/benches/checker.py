@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.config import field
-from hybrid.config_prepare import PrepareConfig
+from hybrid.config.datasets import PrepareConfig
+from hybrid.config.loading import field
 from hybrid.data.marionette.dataset import make_scene, subjects_of
 from hybrid.errors import ConfigError
 from hybrid.scoring.grounding import Grounding, check_caption, score_captions

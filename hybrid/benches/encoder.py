@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import ConfigError
 from skeleton.encoders import build_encoder
 from skeleton.encoders.layers import stages

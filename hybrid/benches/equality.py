@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from hybrid.benches.runs import alone, ours, require_files, theirs
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import ConfigError
 from skeleton.extraction.pipeline import Settings
 from skeleton.extraction.places import matched

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hybrid.config import field
-from hybrid.config_prepare import PrepareConfig
+from hybrid.config.datasets import PrepareConfig
+from hybrid.config.loading import field
 from hybrid.data.marionette.dataset import clip_generator, make_scene, skeletons, subjects_of
 from hybrid.data.marionette.scene import Scene
 from hybrid.data.marionette.splits import SPLITS

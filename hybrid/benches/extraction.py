@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from hybrid.benches.runs import alone, ours, require_files, theirs
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import ConfigError
 from skeleton.extraction.pipeline import Settings
 from skeleton.layouts import get_layout

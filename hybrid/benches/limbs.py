@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.data.mocap_views import look
 from hybrid.errors import DataError
 from hybrid.scoring.report import wilson

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hybrid.benches.runs import alone, ours, require_files
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import ConfigError
 from skeleton.extraction.pipeline import Settings
 from skeleton.video import read_frames, write_video

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hybrid.config import field
-from hybrid.config_prepare import MocapConfig
+from hybrid.config.datasets import MocapConfig
+from hybrid.config.loading import field
 from hybrid.data.mocap import ask, generator, prepare_mocap
 from hybrid.run_folder import read_jsonl
 from skeleton.detection import detect_events

@@ -13,7 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import ConfigError, DataError
 from hybrid.scoring.claims import Claim, parse_claims
 from hybrid.scoring.report import wilson

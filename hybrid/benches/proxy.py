@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hybrid.config import field
-from hybrid.config_prepare import PrepareConfig, ProxyConfig
+from hybrid.config.datasets import PrepareConfig, ProxyConfig
+from hybrid.config.loading import field
 from hybrid.data.marionette.dataset import clip_generator, make_scene, skeletons
 from hybrid.data.proxy import prepare_proxy
 from hybrid.run_folder import read_jsonl

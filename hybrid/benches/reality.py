@@ -17,8 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from hybrid.benches.events import object_paths
-from hybrid.config import field
-from hybrid.config_prepare import PrepareConfig
+from hybrid.config.datasets import PrepareConfig
+from hybrid.config.loading import field
 from hybrid.data.marionette.dataset import clip_generator, make_scene, skeletons, subjects_of
 from hybrid.errors import ConfigError, DataError
 from skeleton import kinematics

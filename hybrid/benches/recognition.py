@@ -11,7 +11,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import DataError
 from hybrid.run_folder import RunFolder, read_jsonl
 

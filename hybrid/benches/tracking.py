@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.data.marionette.body import CHANNEL, Proportions, forward_kinematics, rest_pose, rotate_y
 from hybrid.data.marionette.camera import Camera
 from hybrid.data.marionette.motion import min_jerk

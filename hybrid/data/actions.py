@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from hybrid.config_recognition import ActionsConfig
+from hybrid.config.recognition import ActionsConfig
 from hybrid.errors import DataError
 from skeleton import formats
 from skeleton.formats.common import Clip, choose_layout

@@ -15,10 +15,10 @@ import numpy as np
 from torch.utils.data import Dataset, Sampler
 
 from fusion.batch import Branch, Row
+from hybrid.config.instruction import DataConfig, FusionConfig
 from hybrid.data.prompt import answer_text, option_texts, question_text
 from hybrid.data.sample import Sample
 from hybrid.errors import DataError
-from hybrid.schema import DataConfig, FusionConfig
 from skeleton.events import LimbEvent
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton

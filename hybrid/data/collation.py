@@ -21,11 +21,11 @@ from fusion.batch import Batch, Row
 from fusion.placement import joint_positions
 from fusion.pose_text import pose_as_text
 from fusion.tokens import TokenPlan, plan_tokens
+from hybrid.config.instruction import FusionConfig
 from hybrid.data.event_targets import columns, event_targets
 from hybrid.data.prompt import render
 from hybrid.errors import ModelError
 from hybrid.mllm import GRID, Positions
-from hybrid.schema import FusionConfig
 from skeleton.layouts import LIMBS
 from skeleton.record import Skeleton
 from skeleton.transforms import SkeletonBatch, collate, kept_persons

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.config_folder import FolderConfig
+from hybrid.config.datasets import FolderConfig
 from hybrid.data.labels import SPLITS, Entry, assign_splits, read_labels
 from hybrid.data.sample import Sample, write_samples
 from hybrid.errors import ConfigError, DataError

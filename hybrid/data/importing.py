@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import ConfigError, DataError
 from hybrid.jobs import write_index
 from hybrid.run_folder import write_json, write_jsonl

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybrid.config_prepare import MocapConfig
+from hybrid.config.datasets import MocapConfig
 from hybrid.data.mocap_views import look, sides_shown, windows
 from hybrid.data.pieces import make_set
 from hybrid.errors import DataError

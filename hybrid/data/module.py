@@ -7,6 +7,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from fusion.batch import Batch
+from hybrid.config.instruction import ORACLE, TrainConfig
 from hybrid.data.clips import (
     Clip,
     ClipReader,
@@ -21,7 +22,6 @@ from hybrid.data.clips import (
 from hybrid.data.collation import Collator
 from hybrid.data.sample import Sample, read_samples
 from hybrid.errors import ConfigError
-from hybrid.schema import ORACLE, TrainConfig
 from skeleton.events import load_events
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybrid.config_prepare import ProxyConfig
+from hybrid.config.datasets import ProxyConfig
 from hybrid.data.mocap import generator
 from hybrid.data.pieces import make_set
 from hybrid.data.proxy_windows import Window, could_tell, legs_seen, observed, people, windows

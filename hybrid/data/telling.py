@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import DataError
 from hybrid.run_folder import write_jsonl
 from skeleton.detection import detect_events

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from hybrid.config_pretraining import RecordsConfig
-from hybrid.config_recognition import ActionsConfig
+from hybrid.config.pretraining import RecordsConfig
+from hybrid.config.recognition import ActionsConfig
 from hybrid.data.actions import ActionRows, collate_rows, load_actions
 from hybrid.data.event_targets import columns, event_targets
 from hybrid.data.proxy import list_records

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from hybrid.config_extract import ExtractConfig
+from hybrid.config.extraction import ExtractConfig
 from hybrid.errors import ConfigError, ModelError
 from hybrid.jobs import Job, failures, find_jobs, note_failures, unfinished, write_index
 from skeleton.errors import SkeletonError

@@ -12,11 +12,11 @@ from lightning import LightningModule
 from torch import Tensor
 
 from fusion.batch import Batch
+from hybrid.config.instruction import OptimConfig
 from hybrid.data.clips import EvalBatch
 from hybrid.errors import CheckpointError
 from hybrid.model import PoseGroundedMLLM
 from hybrid.optim import make_optimizer, scheduled, warm_cosine
-from hybrid.schema import OptimConfig
 
 
 class InstructionModule(LightningModule):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from fusion.batch import Batch
 from fusion.joint_branch import JointBranch
 from fusion.losses import event_loss
+from hybrid.config.instruction import OptimConfig
 from hybrid.optim import make_optimizer
-from hybrid.schema import OptimConfig
 
 
 class EventPretraining(LightningModule):

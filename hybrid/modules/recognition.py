@@ -7,7 +7,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hybrid.config_recognition import AugmentConfig, RecognitionConfig
+from hybrid.config.recognition import AugmentConfig, RecognitionConfig
 from hybrid.data.actions import seed_of
 from hybrid.optim import make_optimizer, scheduled, warm_cosine
 from skeleton import augmentation

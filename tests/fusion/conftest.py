@@ -1,5 +1,5 @@
 """The toy model of tests/hybrid, whose joint branch is tested here."""
 
-from tests.hybrid.conftest import body, make, row, tiny_config, tiny_samples
+from tests.hybrid.conftest import asked, body, make, row, tiny_config, tiny_samples
 
-__all__ = ["body", "make", "row", "tiny_config", "tiny_samples"]
+__all__ = ["asked", "body", "make", "row", "tiny_config", "tiny_samples"]

@@ -10,10 +10,10 @@ import torch
 
 from fusion.batch import Branch, Row
 from hybrid.build import build
-from hybrid.config import load_config
+from hybrid.config.instruction import MLLMConfig, TinyConfig, TrainConfig
+from hybrid.config.loading import load_config
 from hybrid.data.sample import Sample, write_samples
 from hybrid.mllm import load_model
-from hybrid.schema import MLLMConfig, TinyConfig, TrainConfig
 from hybrid.tiny import build_tiny
 from hybrid.training import train
 from skeleton.record import Skeleton

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from hybrid import pretraining, recognition
-from hybrid.config import load_config
-from hybrid.config_pretraining import PretrainingConfig
-from hybrid.config_recognition import RecognitionConfig
+from hybrid.config.loading import load_config
+from hybrid.config.pretraining import PretrainingConfig
+from hybrid.config.recognition import RecognitionConfig
 from hybrid.data.event_targets import columns
 from hybrid.data.windows import WindowRows, find_events, load_windows, windows_of
 from hybrid.errors import ConfigError, DataError

@@ -12,9 +12,9 @@ import transformers as hf
 from fusion.batch import Branch
 from fusion.errors import FusionError
 from hybrid.build import build
+from hybrid.config.instruction import MLLMConfig, TinyConfig, TrainConfig
 from hybrid.errors import ModelError
 from hybrid.mllm import Positions, load_model, load_processor, video_features, vision_tower
-from hybrid.schema import MLLMConfig, TinyConfig, TrainConfig
 from hybrid.tiny import build_tiny, train_tokenizer
 from tests.hybrid.families import CLOCKED, FAMILY_NAMES, QUESTION, WORDS
 

@@ -8,10 +8,10 @@ import torch
 from safetensors import safe_open
 
 from hybrid.build import build, resolve_mllm
-from hybrid.config import load_config
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import load_config
 from hybrid.errors import CheckpointError, ModelError
 from hybrid.pretrained import card, from_pretrained, save_pretrained
-from hybrid.schema import TrainConfig
 
 LORA = {"freeze_vision": True, "freeze_language": True, "lora_rank": 2}
 

@@ -9,14 +9,14 @@ import torch
 
 from hybrid import recognition
 from hybrid.benches.recognition import RecognitionBench, measure
-from hybrid.config import load_config
-from hybrid.config_recognition import AugmentConfig, RecognitionConfig
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import load_config
+from hybrid.config.recognition import AugmentConfig, RecognitionConfig
 from hybrid.data.actions import Actions
 from hybrid.errors import CheckpointError, ConfigError, DataError
 from hybrid.kinds import kind_of
 from hybrid.modules.recognition import augment
 from hybrid.run_folder import RunFolder, read_jsonl
-from hybrid.schema import TrainConfig
 from skeleton.augmentation import behind
 from skeleton.layouts import get_layout
 from tests.skeleton.encoders.batches import make

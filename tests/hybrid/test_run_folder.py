@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from hybrid.config import load_config
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import load_config
 from hybrid.errors import DataError
 from hybrid.run_folder import RunFolder, commit, environment, read_jsonl, write_json, write_jsonl
-from hybrid.schema import TrainConfig
 
 
 def test_describe_writes_a_config_that_loads_again(tmp_path):

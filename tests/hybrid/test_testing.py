@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import hybrid.testing as testing
-from hybrid.config import config_hash, load_config
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import config_hash, load_config
 from hybrid.data.module import load
 from hybrid.data.sample import read_samples, write_samples
 from hybrid.run_folder import RunFolder, read_jsonl
-from hybrid.schema import TrainConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short and resumed runs
 

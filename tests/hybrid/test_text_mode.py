@@ -12,7 +12,7 @@ from fusion.batch import Branch
 from fusion.pose_text import HEADER
 from hybrid.asking import AskConfig, ask
 from hybrid.build import build, load_weights, read_checkpoint, resolve_mllm
-from hybrid.config import load_config
+from hybrid.config.loading import load_config
 from hybrid.data.clips import Draw, TrainingRows, group_clips
 from hybrid.data.module import ClipData
 from hybrid.data.module import load as load_samples

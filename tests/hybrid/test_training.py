@@ -16,12 +16,12 @@ from lightning import Trainer
 
 import hybrid.training as training
 from hybrid.build import build, load_weights, read_checkpoint
-from hybrid.config import load_config
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import load_config
 from hybrid.data.clips import ValidationRows, group_clips
 from hybrid.data.module import ClipData, load
 from hybrid.modules.instruction import InstructionModule
 from hybrid.run_folder import RunFolder
-from hybrid.schema import TrainConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short and resumed runs
 

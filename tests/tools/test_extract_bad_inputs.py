@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hybrid.config import load_config
-from hybrid.config_extract import ExtractConfig
+from hybrid.config.extraction import ExtractConfig
+from hybrid.config.loading import load_config
 from hybrid.errors import ModelError
 from hybrid.modules.extraction import extract_videos
 from skeleton.record import Skeleton

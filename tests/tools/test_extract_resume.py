@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hybrid.config import load_config
-from hybrid.config_extract import ExtractConfig
+from hybrid.config.extraction import ExtractConfig
+from hybrid.config.loading import load_config
 from hybrid.modules.extraction import extract_videos
 from skeleton import files
 from skeleton.files import claimed

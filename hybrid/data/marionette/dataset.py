@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hybrid.config_prepare import PrepareConfig
+from hybrid.config.datasets import PrepareConfig
 from hybrid.data.marionette.noise import LAYOUT, THRESHOLD, NoiseModel, bounding_boxes, estimate, true_joints
 from hybrid.data.marionette.render import render
 from hybrid.data.marionette.scene import Scene, draw_scene

@@ -10,7 +10,7 @@ from hybrid.benches import equality, extraction, memory
 from hybrid.benches.equality import EqualityBench, compare
 from hybrid.benches.extraction import ExtractBench, mean_oks
 from hybrid.benches.memory import MemoryBench, repeated
-from hybrid.config import load_config
+from hybrid.config.loading import load_config
 from hybrid.errors import ConfigError
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton

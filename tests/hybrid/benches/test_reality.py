@@ -9,7 +9,7 @@ import pytest
 
 from hybrid.benches.reality import RealityBench, collect, differing, measure, summarized, thinned
 from hybrid.benches.tables import compared
-from hybrid.config_prepare import PrepareConfig
+from hybrid.config.datasets import PrepareConfig
 from hybrid.data.marionette.dataset import make_scene, skeletons
 from hybrid.errors import ConfigError, DataError
 from skeleton.events import LimbEvent

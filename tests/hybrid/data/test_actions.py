@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid.config_recognition import ActionsConfig
+from hybrid.config.recognition import ActionsConfig
 from hybrid.data import actions
 from hybrid.data.actions import ActionRows, Shuffled, collate_rows, load_actions, seed_of
 from hybrid.errors import DataError

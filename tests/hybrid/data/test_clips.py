@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import hybrid.data.clips as clips_module
+from hybrid.config.instruction import DataConfig, FusionConfig
 from hybrid.data.clips import (
     Clip,
     ClipReader,
@@ -19,7 +20,6 @@ from hybrid.data.clips import (
 )
 from hybrid.data.sample import Sample, read_samples
 from hybrid.errors import DataError
-from hybrid.schema import DataConfig, FusionConfig
 from hybrid.testing import write
 from skeleton.errors import RecordError, VideoError
 from skeleton.events import LimbEvent

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from hybrid.config import load_config
-from hybrid.config_folder import FolderConfig
+from hybrid.config.datasets import FolderConfig
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import load_config
 from hybrid.data.folder import Asked, make_samples, prepare_folder
 from hybrid.data.labels import Entry
 from hybrid.data.sample import read_samples
 from hybrid.errors import ConfigError, DataError
-from hybrid.schema import TrainConfig
 from hybrid.training import train
 from skeleton.record import Skeleton
 from skeleton.video import write_video

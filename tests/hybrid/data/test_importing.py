@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hybrid.config import load_config
+from hybrid.config.loading import load_config
 from hybrid.data.importing import ImportConfig, export_pyskl, import_skeletons
 from hybrid.errors import ConfigError, DataError
 from hybrid.run_folder import read_jsonl

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybrid.config_prepare import MocapConfig
+from hybrid.config.datasets import MocapConfig
 from hybrid.data.mocap import list_captures, make_clips, prepare_mocap, told
 from hybrid.data.sample import read_samples
 from hybrid.errors import ConfigError, DataError

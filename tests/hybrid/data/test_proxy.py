@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybrid.config_prepare import PrepareConfig, ProxyConfig
+from hybrid.config.datasets import PrepareConfig, ProxyConfig
+from hybrid.config.instruction import DataConfig
 from hybrid.data import proxy_windows
 from hybrid.data.clips import ClipReader, group_clips
 from hybrid.data.marionette.dataset import clip_generator, make_scene, skeletons
@@ -18,7 +19,6 @@ from hybrid.data.proxy import make_window, prepare_proxy, told
 from hybrid.data.proxy_windows import windows
 from hybrid.data.sample import read_samples
 from hybrid.errors import ConfigError, DataError
-from hybrid.schema import DataConfig
 from skeleton.kinematics import measure
 from skeleton.layouts import get_layout
 from skeleton.pose_questions import DIFFERENCE, POSE

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid.config_prepare import PrepareConfig
+from hybrid.config.datasets import PrepareConfig
 from hybrid.data.marionette.dataset import ask, clip_generator, make_clip, make_scene, prepare, skeletons
 from hybrid.data.marionette.noise import THRESHOLD, hidden_joints, true_joints
 from hybrid.data.sample import read_samples

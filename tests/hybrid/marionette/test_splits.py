@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hybrid.config_prepare import PrepareConfig
+from hybrid.config.datasets import PrepareConfig
 from hybrid.data.marionette.dataset import make_scene
 from hybrid.data.marionette.script import FOCI, focus_of
 from hybrid.data.marionette.splits import KINDS, SPLITS, TROUSERS, draw_cell, split_of_outfit, split_of_pair

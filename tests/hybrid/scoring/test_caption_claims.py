@@ -8,9 +8,9 @@ import pytest
 
 import hybrid.testing as testing
 import skeleton.detection
+from hybrid.config.instruction import DataConfig, TestConfig, TrainConfig
 from hybrid.data.sample import Sample, read_samples, write_samples
 from hybrid.run_folder import RunFolder, write_jsonl
-from hybrid.schema import DataConfig, TestConfig, TrainConfig
 from hybrid.scoring.caption_claims import caption_figures, events_of
 from skeleton.events import LimbEvent, save_events
 from skeleton.layouts import get_layout

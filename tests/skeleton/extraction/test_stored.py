@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybrid.config import load_config
-from hybrid.config_extract import ExtractConfig
+from hybrid.config.extraction import ExtractConfig
+from hybrid.config.loading import load_config
 from hybrid.modules.extraction import extract_videos
 from skeleton.errors import ExtractionError
 from skeleton.extraction.pipeline import Extractor, Settings

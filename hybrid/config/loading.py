@@ -116,7 +116,7 @@ def _walk(schema: type, prefix: str = "") -> Iterator[tuple[str, dataclasses.Fie
         entry = copy.copy(entry)
         entry.type = hints[entry.name]
         if "comment" not in entry.metadata:
-            raise TypeError(f"make {schema.__name__}.{entry.name} with hybrid.config.field(comment, default)")
+            raise TypeError(f"make {schema.__name__}.{entry.name} with hybrid.config.loading.field(comment, default)")
         yield prefix + entry.name, entry
         section = _section(entry.type)
         if section is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hybrid.config import config_hash, field, help_text, load_config, to_yaml
+from hybrid.config.loading import config_hash, field, help_text, load_config, to_yaml
 from hybrid.errors import ConfigError
 
 

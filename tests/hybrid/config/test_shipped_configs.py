@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from hybrid.config import load_config
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import load_config
 from hybrid.errors import HybridError
 from hybrid.kinds import kind_of
-from hybrid.schema import TrainConfig
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)

@@ -5,9 +5,9 @@ import typing
 
 import pytest
 
-from hybrid.config import load_config, to_yaml
+from hybrid.config.instruction import TrainConfig
+from hybrid.config.loading import load_config, to_yaml
 from hybrid.errors import ConfigError
-from hybrid.schema import TrainConfig
 
 
 def test_defaults_hold_and_round_trip(tmp_path):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import ConfigError
 from skeleton.extraction.pipeline import Settings
 

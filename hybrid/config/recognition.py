@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import ConfigError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid.config import field
-from hybrid.config_recognition import AugmentConfig, NetworkConfig
+from hybrid.config.loading import field
+from hybrid.config.recognition import AugmentConfig, NetworkConfig
 from hybrid.errors import ConfigError
 
 

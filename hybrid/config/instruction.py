@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid.config import field
+from hybrid.config.loading import field
 from hybrid.errors import ConfigError
 
 ORACLE = "oracle"
