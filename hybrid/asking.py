@@ -9,8 +9,9 @@ from hybrid.build import build, load_weights
 from hybrid.config.extraction import DetectorConfig, EstimatorConfig, ExtractConfig, TrackerConfig
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import field
-from hybrid.data.clips import Clip, EvalRows
+from hybrid.data.clips import Clip
 from hybrid.data.module import ClipData, collate_eval, load
+from hybrid.data.rows import EvalRows
 from hybrid.data.sample import Sample
 from hybrid.errors import ConfigError, DataError
 from hybrid.modules.instruction import InstructionModule

@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader
 from fusion.losses import RARE
 from hybrid.config.loading import config_hash
 from hybrid.config.pretraining import PretrainingConfig
-from hybrid.data.actions import Shuffled, seed_of
 from hybrid.data.event_targets import columns
-from hybrid.data.windows import WindowRows, collate_windows, find_events, load_windows, read_texts
+from hybrid.data.labelled_skeletons import Shuffled, seed_of
+from hybrid.data.skeleton_windows import WindowRows, collate_windows, find_events, load_windows, read_texts
 from hybrid.modules.recognition import augment, make_encoder, ready
 from hybrid.optim import make_optimizer, scheduled, warm_cosine
 from hybrid.recognition import make_trainer

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from hybrid.build import read_checkpoint
 from hybrid.config.loading import config_hash
 from hybrid.config.recognition import RecognitionConfig
-from hybrid.data.actions import ActionRows, Actions, Shuffled, collate_rows, load_actions
+from hybrid.data.labelled_skeletons import ActionRows, Actions, Shuffled, collate_rows, load_actions, loader_of
 from hybrid.data.sample import Sample
 from hybrid.errors import CheckpointError, DataError
 from hybrid.loggers import make_loggers
@@ -132,12 +132,6 @@ def make_trainer(
         use_distributed_sampler=False,
         **options,
     )
-
-
-def loader_of(clips: list[Clip], config: RecognitionConfig, layout: str) -> DataLoader:
-    """Whole clips in their order."""
-    rows = ActionRows(clips, config.data.rows, config.data.max_persons)
-    return DataLoader(rows, config.test.batch_size, collate_fn=partial(collate_rows, layout=layout))
 
 
 def answer(config: RecognitionConfig, folder: RunFolder) -> None:

@@ -13,8 +13,9 @@ from fusion.batch import Batch
 from hybrid.build import build, load_weights
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import config_hash
-from hybrid.data.clips import EvalBatch, group_clips
+from hybrid.data.clips import group_clips
 from hybrid.data.module import ClipData, load, thin
+from hybrid.data.rows import EvalBatch
 from hybrid.data.sample import Sample
 from hybrid.modules.instruction import InstructionModule
 from hybrid.run_folder import RunFolder, read_jsonl, write_json, write_jsonl

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from hybrid.config.loading import field
+from hybrid.data.video_jobs import write_index
 from hybrid.errors import ConfigError, DataError
-from hybrid.jobs import write_index
 from hybrid.run_folder import write_json, write_jsonl
 from skeleton.errors import SkeletonError
 from skeleton.formats import FORMATS, Clip, clips, write_pyskl

@@ -8,18 +8,9 @@ from torch.utils.data import DataLoader
 
 from fusion.batch import Batch
 from hybrid.config.instruction import ORACLE, TrainConfig
-from hybrid.data.clips import (
-    Clip,
-    ClipReader,
-    EvalBatch,
-    EvalRows,
-    PretrainingRows,
-    StepSampler,
-    TrainingRows,
-    ValidationRows,
-    group_clips,
-)
+from hybrid.data.clips import Clip, ClipReader, group_clips
 from hybrid.data.collation import Collator
+from hybrid.data.rows import EvalBatch, EvalRows, PretrainingRows, StepSampler, TrainingRows, ValidationRows
 from hybrid.data.sample import Sample, read_samples
 from hybrid.errors import ConfigError
 from skeleton.events import load_events

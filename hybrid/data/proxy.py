@@ -8,7 +8,6 @@ windows, are kept for validation; equal files count as one. A record is done whe
 info.json is written last.
 """
 
-import hashlib
 import os
 import warnings
 import zlib
@@ -24,10 +23,10 @@ from hybrid.config.datasets import ProxyConfig
 from hybrid.data.mocap import generator
 from hybrid.data.pieces import make_set
 from hybrid.data.proxy_windows import Window, could_tell, legs_seen, observed, people, windows
+from hybrid.data.records import list_records
 from hybrid.data.sample import Clip, Sample, write_samples
 from hybrid.errors import DataError
 from skeleton.balance import balance, frequent
-from skeleton.files import sha256
 from skeleton.narration import describe
 from skeleton.pose_questions import DIFFERENCE, POSE, Posed, pose_questions
 from skeleton.pose_words import poses
@@ -39,16 +38,6 @@ VERSION = 1
 CAPTION = "caption"
 ASKED = (POSE, DIFFERENCE, *TASKS, CAPTION)
 MOMENT_SECONDS = 0.25  # before and after a moment that `second` names
-
-
-def list_records(folder: str) -> tuple[list[Path], str]:
-    """(records in order, a hash of their names and bytes). Raises DataError where there are none."""
-    root = Path(folder).expanduser()
-    paths = sorted(path for path in root.rglob("*.npz") if not path.name.startswith("."))
-    if not paths:
-        raise DataError(f"expected records (.npz) at skeletons={folder}, found none: extract skeletons first")
-    told = "\n".join(f"{path.relative_to(root).as_posix()} {sha256(path)}" for path in paths)
-    return paths, hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def video_of(path: Path, record: Skeleton, config: ProxyConfig) -> str | None:

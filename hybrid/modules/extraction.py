@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from hybrid.config.extraction import ExtractConfig
+from hybrid.data.video_jobs import Job, failures, find_jobs, note_failures, unfinished, write_index
 from hybrid.errors import ConfigError, ModelError
-from hybrid.jobs import Job, failures, find_jobs, note_failures, unfinished, write_index
 from skeleton.errors import SkeletonError
 from skeleton.extraction.build import HUB, Network, Runtime, build_extractor, describe
 from skeleton.extraction.overlay import write_overlay

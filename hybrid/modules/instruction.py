@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fusion.batch import Batch
 from hybrid.config.instruction import OptimConfig
-from hybrid.data.clips import EvalBatch
+from hybrid.data.rows import EvalBatch
 from hybrid.errors import CheckpointError
 from hybrid.model import PoseGroundedMLLM
 from hybrid.optim import make_optimizer, scheduled, warm_cosine

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hybrid.config.recognition import AugmentConfig, RecognitionConfig
-from hybrid.data.actions import seed_of
+from hybrid.data.labelled_skeletons import seed_of
 from hybrid.optim import make_optimizer, scheduled, warm_cosine
 from skeleton import augmentation
 from skeleton.encoders import Encoder, build_encoder

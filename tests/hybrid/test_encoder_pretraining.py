@@ -9,7 +9,7 @@ from hybrid.config.loading import load_config
 from hybrid.config.pretraining import PretrainingConfig
 from hybrid.config.recognition import RecognitionConfig
 from hybrid.data.event_targets import columns
-from hybrid.data.windows import WindowRows, find_events, load_windows, windows_of
+from hybrid.data.skeleton_windows import WindowRows, find_events, load_windows, windows_of
 from hybrid.errors import ConfigError, DataError
 from hybrid.kinds import kind_of
 from hybrid.run_folder import RunFolder

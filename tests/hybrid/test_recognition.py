@@ -12,7 +12,7 @@ from hybrid.benches.recognition import RecognitionBench, measure
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config
 from hybrid.config.recognition import AugmentConfig, RecognitionConfig
-from hybrid.data.actions import Actions
+from hybrid.data.labelled_skeletons import Actions
 from hybrid.errors import CheckpointError, ConfigError, DataError
 from hybrid.kinds import kind_of
 from hybrid.modules.recognition import augment

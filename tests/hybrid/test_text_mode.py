@@ -13,9 +13,10 @@ from fusion.pose_text import HEADER
 from hybrid.asking import AskConfig, ask
 from hybrid.build import build, load_weights, read_checkpoint, resolve_mllm
 from hybrid.config.loading import load_config
-from hybrid.data.clips import Draw, TrainingRows, group_clips
+from hybrid.data.clips import group_clips
 from hybrid.data.module import ClipData
 from hybrid.data.module import load as load_samples
+from hybrid.data.rows import Draw, TrainingRows
 from hybrid.modules.instruction import InstructionModule
 from hybrid.run_folder import read_jsonl
 from tests.hybrid.families import FAMILY_NAMES, QUESTION

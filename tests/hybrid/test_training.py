@@ -18,8 +18,9 @@ import hybrid.training as training
 from hybrid.build import build, load_weights, read_checkpoint
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config
-from hybrid.data.clips import ValidationRows, group_clips
+from hybrid.data.clips import group_clips
 from hybrid.data.module import ClipData, load
+from hybrid.data.rows import ValidationRows
 from hybrid.modules.instruction import InstructionModule
 from hybrid.run_folder import RunFolder
 

@@ -8,16 +8,8 @@ import pytest
 
 import hybrid.data.clips as clips_module
 from hybrid.config.instruction import DataConfig, FusionConfig
-from hybrid.data.clips import (
-    Clip,
-    ClipReader,
-    Draw,
-    EvalRows,
-    StepSampler,
-    TrainingRows,
-    ValidationRows,
-    group_clips,
-)
+from hybrid.data.clips import Clip, ClipReader, group_clips
+from hybrid.data.rows import Draw, EvalRows, StepSampler, TrainingRows, ValidationRows
 from hybrid.data.sample import Sample, read_samples
 from hybrid.errors import DataError
 from hybrid.testing import write

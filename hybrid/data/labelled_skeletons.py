@@ -8,13 +8,14 @@ Action, where these are two fifths of the hidden ones. A pickle is that of pyskl
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from hybrid.config.recognition import ActionsConfig
+from hybrid.config.recognition import ActionsConfig, RecognitionConfig
 from hybrid.errors import DataError
 from skeleton import formats
 from skeleton.formats.common import Clip, choose_layout
@@ -241,3 +242,9 @@ def collate_rows(items: list[tuple], layout: str) -> tuple[SkeletonBatch, torch.
 def seed_of(*numbers: int) -> int:
     """A seed for torch from several numbers, such as seed, epoch and step."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def loader_of(clips: list[Clip], config: RecognitionConfig, layout: str) -> DataLoader:
+    """Whole clips in their order."""
+    rows = ActionRows(clips, config.data.rows, config.data.max_persons)
+    return DataLoader(rows, config.test.batch_size, collate_fn=partial(collate_rows, layout=layout))

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from hybrid.config.pretraining import RecordsConfig
 from hybrid.config.recognition import ActionsConfig
-from hybrid.data.actions import ActionRows, collate_rows, load_actions
 from hybrid.data.event_targets import columns, event_targets
-from hybrid.data.proxy import list_records
+from hybrid.data.labelled_skeletons import ActionRows, collate_rows, load_actions
+from hybrid.data.records import list_records
 from hybrid.errors import DataError
 from skeleton.detection import detect_events
 from skeleton.errors import SkeletonError

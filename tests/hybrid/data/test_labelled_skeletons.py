@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hybrid.config.recognition import ActionsConfig
-from hybrid.data import actions
-from hybrid.data.actions import ActionRows, Shuffled, collate_rows, load_actions, seed_of
+from hybrid.data import labelled_skeletons
+from hybrid.data.labelled_skeletons import ActionRows, Shuffled, collate_rows, load_actions, seed_of
 from hybrid.errors import DataError
 from skeleton.errors import FormatError
 from skeleton.formats import write_pyskl
@@ -200,7 +200,7 @@ def test_processes_share_an_epoch_without_meeting(tmp_path, monkeypatch):
     assert list(sampler) != first
     shares = []
     for rank in range(3):
-        monkeypatch.setattr(actions, "_ranks", lambda rank=rank: (rank, 3))
+        monkeypatch.setattr(labelled_skeletons, "_ranks", lambda rank=rank: (rank, 3))
         shares.append(list(sampler))
         assert len(sampler) == len(shares[-1]) == 10
     assert len({place for share in shares for place in share}) == 30
