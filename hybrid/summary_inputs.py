@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hybrid.data.labels import SPLITS
 from hybrid.data.sample import Sample, from_json
+from hybrid.datasets.label_csv import SPLITS
 from hybrid.errors import ConfigError, DataError
 from hybrid.run_folder import numbered_jsonl
 from skeleton.record import Skeleton

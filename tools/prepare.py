@@ -43,7 +43,7 @@ def marionette(config: Any) -> int:
 def folder(config: Any) -> int:
     """Videos and a CSV file; 1 where lines were left out."""
     print(f"{config.videos} and {config.labels} -> {config.output}", flush=True)
-    from hybrid.data.folder import prepare_folder, told
+    from hybrid.datasets.folder import prepare_folder, told
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r"The 'predict_dataloader' does|`isinstance\(treespec, LeafSpec\)` is")
@@ -62,14 +62,14 @@ def piecewise(module: str, make: str, unit: str, config: Any) -> int:
 
 def import_(config: Any) -> int:
     """Skeleton files of other programs."""
-    made = partial(resolve_name("hybrid.data.importing").import_skeletons, config)
+    made = partial(resolve_name("hybrid.datasets.import_export").import_skeletons, config)
     return ready(config.output, f"{counted(made, unit='clip')} records written")
 
 
 def export(config: Any) -> int:
     """A folder of records, for PySKL and mmaction2."""
-    from hybrid.data.importing import export_pyskl
-    from hybrid.data.labels import read_classes
+    from hybrid.datasets.import_export import export_pyskl
+    from hybrid.datasets.label_csv import read_classes
 
     numbers, labels = read_classes(config.labels) if config.labels else (None, [])
     classes = [f"classes: {', '.join(f'{i} {label}' for i, label in enumerate(labels))}"] if labels else []
@@ -98,11 +98,17 @@ NAMES = {  # name -> its keys, what it runs
     "folder": ("hybrid.config.datasets.FolderConfig", folder),
     "mocap": (
         "hybrid.config.datasets.MocapConfig",
-        partial(piecewise, "hybrid.data.mocap", "prepare_mocap", "capture"),
+        partial(piecewise, "hybrid.datasets.mocap", "prepare_mocap", "capture"),
     ),
-    "events": ("hybrid.data.telling.EventsConfig", partial(piecewise, "hybrid.data.telling", "tell_records", "record")),
-    "proxy": ("hybrid.config.datasets.ProxyConfig", partial(piecewise, "hybrid.data.proxy", "prepare_proxy", "record")),
-    "import": ("hybrid.data.importing.ImportConfig", import_),
+    "events": (
+        "hybrid.datasets.narrations.EventsConfig",
+        partial(piecewise, "hybrid.datasets.narrations", "tell_records", "record"),
+    ),
+    "proxy": (
+        "hybrid.config.datasets.ProxyConfig",
+        partial(piecewise, "hybrid.datasets.proxy", "prepare_proxy", "record"),
+    ),
+    "import": ("hybrid.datasets.import_export.ImportConfig", import_),
     "export": ("hybrid.config.datasets.ExportConfig", export),
 }
 

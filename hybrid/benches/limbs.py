@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hybrid.config.loading import field
-from hybrid.data.mocap_views import look
+from hybrid.datasets.mocap_views import look
 from hybrid.errors import DataError
 from hybrid.scoring.report import wilson
 from skeleton.detection import detect_events

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from hybrid.config.datasets import MocapConfig
 from hybrid.config.loading import field
-from hybrid.data.mocap import ask, generator, prepare_mocap
+from hybrid.datasets.mocap import ask, generator, prepare_mocap
 from hybrid.run_folder import read_jsonl
 from skeleton.detection import detect_events
 from skeleton.events import LimbEvent

@@ -23,7 +23,7 @@ from hybrid.data.marionette.render import render
 from hybrid.data.marionette.scene import Scene, draw_scene
 from hybrid.data.marionette.script import focus_of
 from hybrid.data.marionette.splits import SPLITS
-from hybrid.data.pieces import claim
+from hybrid.datasets.resumable import claim
 from hybrid.run_folder import write_json, write_jsonl
 from skeleton.balance import balance
 from skeleton.events import event_from_json, event_to_json, save_events

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from hybrid.config.datasets import ProxyConfig
-from hybrid.data.mocap import generator
-from hybrid.data.pieces import make_set
-from hybrid.data.proxy_windows import Window, could_tell, legs_seen, observed, people, windows
 from hybrid.data.records import list_records
 from hybrid.data.sample import Clip, Sample, write_samples
+from hybrid.datasets.mocap import generator
+from hybrid.datasets.proxy_windows import Window, could_tell, legs_seen, observed, people, windows
+from hybrid.datasets.resumable import make_set
 from hybrid.errors import DataError
 from skeleton.balance import balance, frequent
 from skeleton.narration import describe

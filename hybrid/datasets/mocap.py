@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from hybrid.config.datasets import MocapConfig
-from hybrid.data.mocap_views import look, sides_shown, windows
-from hybrid.data.pieces import make_set
+from hybrid.datasets.mocap_views import look, sides_shown, windows
+from hybrid.datasets.resumable import make_set
 from hybrid.errors import DataError
 from hybrid.run_folder import write_jsonl
 from skeleton.balance import balance, frequent

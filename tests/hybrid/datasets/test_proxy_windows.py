@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from hybrid.data import proxy_windows
-from hybrid.data.proxy_windows import could_tell, name_of, observed, people, windows
+from hybrid.datasets import proxy_windows
+from hybrid.datasets.proxy_windows import could_tell, name_of, observed, people, windows
 from skeleton.events import LimbEvent
 from skeleton.layouts import get_layout
 from tests.skeleton.figures import figure, record

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from hybrid.config.datasets import FolderConfig
-from hybrid.data.labels import SPLITS, Entry, assign_splits, read_labels
 from hybrid.data.sample import Sample, write_samples
+from hybrid.datasets.label_csv import SPLITS, Entry, assign_splits, read_labels
 from hybrid.errors import ConfigError, DataError
 from hybrid.run_folder import read_jsonl, write_json, write_jsonl
 from skeleton.errors import SkeletonError

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from hybrid.data.labels import assign_splits, read_classes, read_labels
+from hybrid.datasets.label_csv import assign_splits, read_classes, read_labels
 from hybrid.errors import DataError
 
 

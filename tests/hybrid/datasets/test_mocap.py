@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hybrid.config.datasets import MocapConfig
-from hybrid.data.mocap import list_captures, make_clips, prepare_mocap, told
 from hybrid.data.sample import read_samples
+from hybrid.datasets.mocap import list_captures, make_clips, prepare_mocap, told
 from hybrid.errors import ConfigError, DataError
 from skeleton.errors import FormatError
 from skeleton.events import LimbEvent, load_events

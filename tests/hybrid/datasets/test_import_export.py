@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hybrid.config.loading import load_config
-from hybrid.data.importing import ImportConfig, export_pyskl, import_skeletons
+from hybrid.datasets.import_export import ImportConfig, export_pyskl, import_skeletons
 from hybrid.errors import ConfigError, DataError
 from hybrid.run_folder import read_jsonl
 from skeleton.errors import FormatError, RecordError

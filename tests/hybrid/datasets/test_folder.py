@@ -12,9 +12,9 @@ import pytest
 from hybrid.config.datasets import FolderConfig
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config
-from hybrid.data.folder import Asked, make_samples, prepare_folder
-from hybrid.data.labels import Entry
 from hybrid.data.sample import read_samples
+from hybrid.datasets.folder import Asked, make_samples, prepare_folder
+from hybrid.datasets.label_csv import Entry
 from hybrid.errors import ConfigError, DataError
 from hybrid.training import train
 from skeleton.record import Skeleton

@@ -7,7 +7,7 @@ import pytest
 
 from hybrid.data.marionette.body import rotate_y
 from hybrid.data.marionette.camera import Camera
-from hybrid.data.mocap_views import look, sides_shown, windows
+from hybrid.datasets.mocap_views import look, sides_shown, windows
 from hybrid.errors import DataError
 from skeleton.events import LimbEvent
 from skeleton.formats.bvh import read_bvh

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from hybrid.data.telling import EventsConfig, tell_records, told
+from hybrid.datasets.narrations import EventsConfig, tell_records, told
 from hybrid.errors import DataError
 from skeleton.events import load_events
 from tests.skeleton.detection.bodies import joints, move, planar

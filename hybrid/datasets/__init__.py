@@ -1,0 +1,1 @@
+"""What makes data sets: from a folder of videos, motion capture, stored skeletons, other programs, or nothing (Marionette)."""
