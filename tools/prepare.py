@@ -34,7 +34,7 @@ from skeleton.errors import SkeletonError
 
 def marionette(config: Any) -> int:
     """The synthetic set with exact truth."""
-    from hybrid.data.marionette.dataset import headline, prepare, told
+    from hybrid.datasets.marionette.dataset import headline, prepare, told
 
     print(headline(config))
     return ready(config.output, *told(counted(partial(prepare, config), unit="clip")))

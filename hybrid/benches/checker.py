@@ -15,7 +15,7 @@ import numpy as np
 
 from hybrid.config.datasets import PrepareConfig
 from hybrid.config.loading import field
-from hybrid.data.marionette.dataset import make_scene, subjects_of
+from hybrid.datasets.marionette.dataset import make_scene, subjects_of
 from hybrid.errors import ConfigError
 from hybrid.scoring.grounding import Grounding, check_caption, score_captions
 from hybrid.scoring.report import wilson

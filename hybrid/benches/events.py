@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from hybrid.config.datasets import PrepareConfig
 from hybrid.config.loading import field
-from hybrid.data.marionette.dataset import clip_generator, make_scene, skeletons, subjects_of
-from hybrid.data.marionette.scene import Scene
-from hybrid.data.marionette.splits import SPLITS
+from hybrid.datasets.marionette.dataset import clip_generator, make_scene, skeletons, subjects_of
+from hybrid.datasets.marionette.scene import Scene
+from hybrid.datasets.marionette.splits import SPLITS
 from hybrid.errors import ConfigError
 from hybrid.scoring.answers import temporal_iou
 from hybrid.scoring.report import wilson

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from hybrid.config.datasets import PrepareConfig, ProxyConfig
 from hybrid.config.loading import field
-from hybrid.data.marionette.dataset import clip_generator, make_scene, skeletons
+from hybrid.datasets.marionette.dataset import clip_generator, make_scene, skeletons
 from hybrid.datasets.proxy import prepare_proxy
 from hybrid.run_folder import read_jsonl
 from hybrid.scoring.answers import temporal_iou

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from hybrid.benches.events import object_paths
 from hybrid.config.datasets import PrepareConfig
 from hybrid.config.loading import field
-from hybrid.data.marionette.dataset import clip_generator, make_scene, skeletons, subjects_of
+from hybrid.datasets.marionette.dataset import clip_generator, make_scene, skeletons, subjects_of
 from hybrid.errors import ConfigError, DataError
 from skeleton import kinematics
 from skeleton.detection import detect_events

@@ -22,13 +22,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from hybrid.config.loading import field
-from hybrid.data.marionette.body import CHANNEL, Proportions, forward_kinematics, rest_pose, rotate_y
-from hybrid.data.marionette.camera import Camera
-from hybrid.data.marionette.motion import min_jerk
-from hybrid.data.marionette.noise import LAYOUT, NoiseModel, estimate, joint_names, true_joints
-from hybrid.data.marionette.render import LIMBS, render
-from hybrid.data.marionette.scene import HAIR, SKIN, Person, Scene
-from hybrid.data.marionette.splits import TROUSERS, draw_body, draw_shade
+from hybrid.datasets.marionette.body import CHANNEL, Proportions, forward_kinematics, rest_pose, rotate_y
+from hybrid.datasets.marionette.camera import Camera
+from hybrid.datasets.marionette.motion import min_jerk
+from hybrid.datasets.marionette.noise import LAYOUT, NoiseModel, estimate, joint_names, true_joints
+from hybrid.datasets.marionette.render import LIMBS, render
+from hybrid.datasets.marionette.scene import HAIR, SKIN, Person, Scene
+from hybrid.datasets.marionette.splits import TROUSERS, draw_body, draw_shade
 from hybrid.errors import ConfigError
 from skeleton.extraction.persons import Persons, without_duplicates
 from skeleton.extraction.tracker import Tracker

@@ -10,10 +10,10 @@ from dataclasses import asdict, replace
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
-from hybrid.data.marionette.body import rotate_y
-from hybrid.data.marionette.camera import Camera
-from hybrid.data.marionette.noise import LAYOUT, THRESHOLD, NoiseModel, bounding_boxes, estimate_joints
-from hybrid.data.marionette.scene import YAW
+from hybrid.datasets.marionette.body import rotate_y
+from hybrid.datasets.marionette.camera import Camera
+from hybrid.datasets.marionette.noise import LAYOUT, THRESHOLD, NoiseModel, bounding_boxes, estimate_joints
+from hybrid.datasets.marionette.scene import YAW
 from hybrid.errors import DataError
 from skeleton.events import LimbEvent
 from skeleton.layouts import convert, get_layout

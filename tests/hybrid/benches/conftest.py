@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hybrid.data.marionette.body import forward_kinematics
-from hybrid.data.marionette.motion import animate
+from hybrid.datasets.marionette.body import forward_kinematics
+from hybrid.datasets.marionette.motion import animate
 from tests.skeleton.detection.bodies import BODY, TIMES, move
 
 NAMES = {  # joints of the built-in body -> those of a capture

@@ -10,7 +10,7 @@ import pytest
 from hybrid.benches.reality import RealityBench, collect, differing, measure, summarized, thinned
 from hybrid.benches.tables import compared
 from hybrid.config.datasets import PrepareConfig
-from hybrid.data.marionette.dataset import make_scene, skeletons
+from hybrid.datasets.marionette.dataset import make_scene, skeletons
 from hybrid.errors import ConfigError, DataError
 from skeleton.events import LimbEvent
 from skeleton.record import Skeleton

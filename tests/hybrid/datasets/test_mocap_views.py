@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hybrid.data.marionette.body import rotate_y
-from hybrid.data.marionette.camera import Camera
+from hybrid.datasets.marionette.body import rotate_y
+from hybrid.datasets.marionette.camera import Camera
 from hybrid.datasets.mocap_views import look, sides_shown, windows
 from hybrid.errors import DataError
 from skeleton.events import LimbEvent

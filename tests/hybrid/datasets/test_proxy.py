@@ -12,10 +12,10 @@ import pytest
 from hybrid.config.datasets import PrepareConfig, ProxyConfig
 from hybrid.config.instruction import DataConfig
 from hybrid.data.clips import ClipReader, group_clips
-from hybrid.data.marionette.dataset import clip_generator, make_scene, skeletons
 from hybrid.data.prompt import answer_text
 from hybrid.data.sample import read_samples
 from hybrid.datasets import proxy_windows
+from hybrid.datasets.marionette.dataset import clip_generator, make_scene, skeletons
 from hybrid.datasets.proxy import make_window, prepare_proxy, told
 from hybrid.datasets.proxy_windows import windows
 from hybrid.errors import ConfigError, DataError

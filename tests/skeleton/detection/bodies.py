@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from hybrid.data.marionette.body import forward_kinematics, rotate_y
-from hybrid.data.marionette.camera import Camera
-from hybrid.data.marionette.motion import Move, animate
-from hybrid.data.marionette.noise import joint_names
-from hybrid.data.marionette.scene import YAW
-from hybrid.data.marionette.splits import draw_body
+from hybrid.datasets.marionette.body import forward_kinematics, rotate_y
+from hybrid.datasets.marionette.camera import Camera
+from hybrid.datasets.marionette.motion import Move, animate
+from hybrid.datasets.marionette.noise import joint_names
+from hybrid.datasets.marionette.scene import YAW
+from hybrid.datasets.marionette.splits import draw_body
 from skeleton.events import LimbEvent
 from skeleton.record import Skeleton
 

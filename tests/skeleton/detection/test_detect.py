@@ -246,7 +246,7 @@ def test_travel_is_walked_or_run(speed, movement, sign, direction):
 
 @pytest.mark.parametrize("direction", ["left", "right"])
 def test_a_turn_of_the_body_is_told_in_3d(direction):
-    from hybrid.data.marionette.body import rotate_y
+    from hybrid.datasets.marionette.body import rotate_y
 
     sign = 1 if direction == "left" else -1
     angle = sign * np.radians(120) * np.clip((TIMES - 1.5) / 1.2, 0, 1)

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 
 from hybrid.config.datasets import PrepareConfig
-from hybrid.data.marionette.noise import LAYOUT, THRESHOLD, NoiseModel, bounding_boxes, estimate, true_joints
-from hybrid.data.marionette.render import render
-from hybrid.data.marionette.scene import Scene, draw_scene
-from hybrid.data.marionette.script import focus_of
-from hybrid.data.marionette.splits import SPLITS
+from hybrid.datasets.marionette.noise import LAYOUT, THRESHOLD, NoiseModel, bounding_boxes, estimate, true_joints
+from hybrid.datasets.marionette.render import render
+from hybrid.datasets.marionette.scene import Scene, draw_scene
+from hybrid.datasets.marionette.script import focus_of
+from hybrid.datasets.marionette.splits import SPLITS
 from hybrid.datasets.resumable import claim
 from hybrid.run_folder import write_json, write_jsonl
 from skeleton.balance import balance

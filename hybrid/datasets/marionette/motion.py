@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid.data.marionette.body import CHANNEL, REST, SIDES, Proportions, arm_angles, rest_pose
+from hybrid.datasets.marionette.body import CHANNEL, REST, SIDES, Proportions, arm_angles, rest_pose
 from skeleton.events import LimbEvent
 from skeleton.vocabulary import vocabulary
 

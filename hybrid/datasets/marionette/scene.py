@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hybrid.data.marionette.body import Proportions, draw_idle, draw_stance, forward_kinematics, rotate_y
-from hybrid.data.marionette.camera import Camera, draw_camera
-from hybrid.data.marionette.motion import RELEASE, Move, animate
-from hybrid.data.marionette.script import Composer, Focus, fitting_view
-from hybrid.data.marionette.splits import TROUSERS, draw_body, draw_shade, split_of_outfit
+from hybrid.datasets.marionette.body import Proportions, draw_idle, draw_stance, forward_kinematics, rotate_y
+from hybrid.datasets.marionette.camera import Camera, draw_camera
+from hybrid.datasets.marionette.motion import RELEASE, Move, animate
+from hybrid.datasets.marionette.script import Composer, Focus, fitting_view
+from hybrid.datasets.marionette.splits import TROUSERS, draw_body, draw_shade, split_of_outfit
 from skeleton.events import LimbEvent
 from skeleton.vocabulary import vocabulary
 

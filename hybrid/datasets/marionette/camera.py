@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid.data.marionette.splits import draw_cell
+from hybrid.datasets.marionette.splits import draw_cell
 
 
 @dataclass(frozen=True)

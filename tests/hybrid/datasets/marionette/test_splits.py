@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hybrid.config.datasets import PrepareConfig
-from hybrid.data.marionette.dataset import make_scene
-from hybrid.data.marionette.script import FOCI, focus_of
-from hybrid.data.marionette.splits import KINDS, SPLITS, TROUSERS, draw_cell, split_of_outfit, split_of_pair
+from hybrid.datasets.marionette.dataset import make_scene
+from hybrid.datasets.marionette.script import FOCI, focus_of
+from hybrid.datasets.marionette.splits import KINDS, SPLITS, TROUSERS, draw_cell, split_of_outfit, split_of_pair
 from skeleton.events import LimbEvent
 from skeleton.views import is_observable
 from skeleton.vocabulary import vocabulary

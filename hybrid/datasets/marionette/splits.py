@@ -6,7 +6,7 @@ without sharing a cell. Colour words and primitives are shared, else nothing cou
 
 import numpy as np
 
-from hybrid.data.marionette.body import Proportions
+from hybrid.datasets.marionette.body import Proportions
 from skeleton.vocabulary import vocabulary
 
 SPLITS = ("train", "val", "test")

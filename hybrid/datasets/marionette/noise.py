@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid.data.marionette.camera import Camera
-from hybrid.data.marionette.scene import Scene
+from hybrid.datasets.marionette.camera import Camera
+from hybrid.datasets.marionette.scene import Scene
 from skeleton.layouts import get_layout
 
 THRESHOLD = 0.3

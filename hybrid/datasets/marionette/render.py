@@ -7,9 +7,9 @@ computed for all frames at once is, since the drawing calls themselves take micr
 import cv2
 import numpy as np
 
-from hybrid.data.marionette.body import SIDES
-from hybrid.data.marionette.camera import Camera
-from hybrid.data.marionette.scene import Person, Scene, Thing
+from hybrid.datasets.marionette.body import SIDES
+from hybrid.datasets.marionette.camera import Camera
+from hybrid.datasets.marionette.scene import Person, Scene, Thing
 
 SHIFT = 4  # sub-pixel bits of OpenCV's drawing functions
 _ONE = 1 << SHIFT

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from hybrid.config.datasets import PrepareConfig
-from hybrid.data.marionette.dataset import ask, clip_generator, make_clip, make_scene, prepare, skeletons
-from hybrid.data.marionette.noise import THRESHOLD, hidden_joints, true_joints
 from hybrid.data.sample import read_samples
+from hybrid.datasets.marionette.dataset import ask, clip_generator, make_clip, make_scene, prepare, skeletons
+from hybrid.datasets.marionette.noise import THRESHOLD, hidden_joints, true_joints
 from hybrid.errors import ConfigError, DataError
 from skeleton.balance import balance
 from skeleton.events import load_events

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hybrid.data.marionette.body import forward_kinematics, rest_pose
-from hybrid.data.marionette.motion import Move, animate, min_jerk
-from hybrid.data.marionette.splits import KINDS, draw_body
+from hybrid.datasets.marionette.body import forward_kinematics, rest_pose
+from hybrid.datasets.marionette.motion import Move, animate, min_jerk
+from hybrid.datasets.marionette.splits import KINDS, draw_body
 from skeleton.events import LimbEvent
 from skeleton.vocabulary import vocabulary
 

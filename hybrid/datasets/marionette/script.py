@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hybrid.data.marionette.motion import Move
-from hybrid.data.marionette.splits import KINDS, split_of_pair
+from hybrid.datasets.marionette.motion import Move
+from hybrid.datasets.marionette.splits import KINDS, split_of_pair
 from skeleton.events import LimbEvent
 from skeleton.views import is_observable
 from skeleton.vocabulary import vocabulary

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybrid.data.marionette.body import (
+from hybrid.datasets.marionette.body import (
     CHANNEL,
     HIGHEST,
     LOWEST,
@@ -13,7 +13,7 @@ from hybrid.data.marionette.body import (
     forward_kinematics,
     rest_pose,
 )
-from hybrid.data.marionette.splits import draw_body
+from hybrid.datasets.marionette.splits import draw_body
 
 
 @pytest.fixture
