@@ -16,10 +16,10 @@ from hybrid.data.collation import Collator
 from hybrid.data.prompt import answer_text
 from hybrid.data.sample import Sample
 from hybrid.errors import CheckpointError
-from hybrid.mllm import Positions, load_hf_config, load_model, load_processor
-from hybrid.model import PoseGroundedMLLM
+from hybrid.models.mllm import Positions, load_hf_config, load_model, load_processor
+from hybrid.models.pose_grounded import PoseGroundedMLLM
+from hybrid.models.tiny_mllm import VERSION, build_tiny
 from hybrid.modules.instruction import InstructionModule
-from hybrid.tiny import VERSION, build_tiny
 from skeleton.files import atomic
 
 

@@ -18,7 +18,7 @@ from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config, to_yaml
 from hybrid.data.collation import Collator
 from hybrid.errors import CheckpointError
-from hybrid.model import PoseGroundedMLLM
+from hybrid.models.pose_grounded import PoseGroundedMLLM
 from hybrid.modules.instruction import InstructionModule
 from skeleton.files import atomic
 

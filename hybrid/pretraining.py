@@ -15,7 +15,8 @@ from hybrid.config.pretraining import PretrainingConfig
 from hybrid.data.event_targets import columns
 from hybrid.data.labelled_skeletons import Shuffled, seed_of
 from hybrid.data.skeleton_windows import WindowRows, collate_windows, find_events, load_windows, read_texts
-from hybrid.modules.recognition import augment, make_encoder, ready
+from hybrid.models.recognizer import make_encoder
+from hybrid.modules.recognition import augment, ready
 from hybrid.optim import make_optimizer, scheduled, warm_cosine
 from hybrid.recognition import make_trainer
 from hybrid.run_folder import RunFolder, commit

@@ -20,7 +20,8 @@ from hybrid.data.labelled_skeletons import ActionRows, Actions, Shuffled, collat
 from hybrid.data.sample import Sample
 from hybrid.errors import CheckpointError, DataError
 from hybrid.loggers import make_loggers
-from hybrid.modules.recognition import RecognitionModule, Recognizer, make_encoder, ready
+from hybrid.models.recognizer import Recognizer, make_encoder
+from hybrid.modules.recognition import RecognitionModule, ready
 from hybrid.run_folder import RunFolder, commit, read_jsonl, write_json, write_jsonl
 from hybrid.scoring.html import render
 from hybrid.scoring.report import score

@@ -47,7 +47,7 @@ SCHEMAS = {  # where each tool's keys stand; imported when asked for, because on
     "bench proxy": ("hybrid.benches.proxy", "ProxyBench"),
     "bench tracking": ("hybrid.benches.tracking", "TrackBench"),
 }
-# The mllm files have a test of their own, tests/hybrid/test_mllm.py.
+# The mllm files have a test of their own, tests/hybrid/models/test_mllm.py.
 CONFIGS = [path for path in sorted((ROOT / "configs").glob("*/*.yaml")) if path.parent.name != "mllm"]
 
 

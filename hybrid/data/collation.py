@@ -25,7 +25,7 @@ from hybrid.config.instruction import FusionConfig
 from hybrid.data.event_targets import columns, event_targets
 from hybrid.data.prompt import render
 from hybrid.errors import ModelError
-from hybrid.mllm import GRID, Positions
+from hybrid.models.mllm import GRID, Positions
 from skeleton.layouts import LIMBS
 from skeleton.record import Skeleton
 from skeleton.transforms import SkeletonBatch, collate, kept_persons

@@ -15,7 +15,7 @@ from fusion.batch import Batch
 from hybrid.config.instruction import OptimConfig
 from hybrid.data.rows import EvalBatch
 from hybrid.errors import CheckpointError
-from hybrid.model import PoseGroundedMLLM
+from hybrid.models.pose_grounded import PoseGroundedMLLM
 from hybrid.optim import make_optimizer, scheduled, warm_cosine
 
 

@@ -13,8 +13,8 @@ from hybrid.build import build
 from hybrid.config.instruction import MLLMConfig, TinyConfig, TrainConfig
 from hybrid.config.loading import load_config
 from hybrid.data.sample import Sample, write_samples
-from hybrid.mllm import load_model
-from hybrid.tiny import build_tiny
+from hybrid.models.mllm import load_model
+from hybrid.models.tiny_mllm import build_tiny
 from hybrid.training import train
 from skeleton.record import Skeleton
 from skeleton.video import Frames, write_video

@@ -7,7 +7,7 @@ import torch
 import transformers as hf
 from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE
 
-from hybrid.tiny import train_tokenizer
+from hybrid.models.tiny_mllm import train_tokenizer
 
 TEXT = {
     "hidden_size": 32,

@@ -23,7 +23,7 @@ def collators(tiny_config, tiny_samples):
     """collators(mode, position): a collator of the tiny model."""
     from hybrid.build import resolve_mllm
     from hybrid.data.collation import Collator
-    from hybrid.mllm import Positions, load_hf_config, load_processor
+    from hybrid.models.mllm import Positions, load_hf_config, load_processor
 
     config = resolve_mllm(tiny_config, tiny_samples)
     processor, positions = load_processor(config), Positions(load_hf_config(config))

@@ -11,7 +11,7 @@ from hybrid.data.collation import Collator
 from hybrid.data.module import ClipData, answered, load, split_clips, thin
 from hybrid.data.sample import Sample, read_samples, write_samples
 from hybrid.errors import ConfigError, DataError
-from hybrid.mllm import Positions, load_hf_config, load_processor
+from hybrid.models.mllm import Positions, load_hf_config, load_processor
 from skeleton.events import LimbEvent, save_events
 
 

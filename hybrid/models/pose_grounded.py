@@ -20,7 +20,7 @@ from fusion.batch import Batch
 from fusion.injection import check_counts, joint_tokens_in
 from fusion.joint_branch import JointBranch, OracleBranch
 from fusion.placement import tree_mask
-from hybrid.mllm import reuse_video_features, video_features, vision_tower
+from hybrid.models.mllm import reuse_video_features, video_features, vision_tower
 
 
 class PoseGroundedMLLM(nn.Module):

@@ -8,7 +8,7 @@ import torch
 
 from fusion.errors import FusionError
 from fusion.losses import RARE
-from hybrid.mllm import video_features, vision_tower
+from hybrid.models.mllm import video_features, vision_tower
 
 
 def test_mode_none_equals_the_base_model_bit_for_bit(make, row, asked):

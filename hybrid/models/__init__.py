@@ -1,0 +1,1 @@
+"""Networks: the video language model with joint tokens, and the recogniser of actions."""
