@@ -13,8 +13,8 @@ from hybrid.config.loading import config_hash
 from hybrid.data.module import ClipData, load
 from hybrid.errors import CheckpointError
 from hybrid.loggers import make_loggers
+from hybrid.modules.event_pretraining import EventPretraining
 from hybrid.modules.instruction import InstructionModule
-from hybrid.modules.pretraining import EventPretraining
 from hybrid.run_folder import RunFolder, commit
 
 

@@ -16,7 +16,7 @@ from hybrid.config.instruction import OptimConfig
 from hybrid.data.rows import EvalBatch
 from hybrid.errors import CheckpointError
 from hybrid.models.pose_grounded import PoseGroundedMLLM
-from hybrid.optim import make_optimizer, scheduled, warm_cosine
+from hybrid.modules.optimizers import make_optimizer, scheduled, warm_cosine
 
 
 class InstructionModule(LightningModule):

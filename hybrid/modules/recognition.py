@@ -10,7 +10,7 @@ from torch.nn import functional
 from hybrid.config.recognition import AugmentConfig, RecognitionConfig
 from hybrid.data.labelled_skeletons import seed_of
 from hybrid.models.recognizer import Recognizer
-from hybrid.optim import make_optimizer, scheduled, warm_cosine
+from hybrid.modules.optimizers import make_optimizer, scheduled, warm_cosine
 from skeleton import augmentation
 from skeleton.transforms import SkeletonBatch
 

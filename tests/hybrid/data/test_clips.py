@@ -12,7 +12,7 @@ from hybrid.data.clips import Clip, ClipReader, group_clips
 from hybrid.data.rows import Draw, EvalRows, StepSampler, TrainingRows, ValidationRows
 from hybrid.data.sample import Sample, read_samples
 from hybrid.errors import DataError
-from hybrid.testing import write
+from hybrid.modules.answering import write
 from skeleton.errors import RecordError, VideoError
 from skeleton.events import LimbEvent
 from skeleton.layouts import convert

@@ -12,7 +12,7 @@ from fusion.losses import RARE, event_loss, happening
 from fusion.tokens import TokenPlan
 from hybrid.build import build
 from hybrid.data.event_targets import columns
-from hybrid.modules.pretraining import EventPretraining
+from hybrid.modules.event_pretraining import EventPretraining
 from skeleton.events import LimbEvent
 
 PLAN = TokenPlan(

@@ -11,7 +11,7 @@ from fusion.batch import Batch
 from fusion.joint_branch import JointBranch
 from fusion.losses import event_loss
 from hybrid.config.instruction import OptimConfig
-from hybrid.optim import make_optimizer
+from hybrid.modules.optimizers import make_optimizer
 
 
 class EventPretraining(LightningModule):

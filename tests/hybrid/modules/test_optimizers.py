@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon
 
-from hybrid.optim import MuonWithAdamW, make_optimizer, warm_cosine
+from hybrid.modules.optimizers import MuonWithAdamW, make_optimizer, warm_cosine
 
 
 class Net(nn.Module):
