@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from hybrid.config.loading import field
 from hybrid.errors import ConfigError
-from hybrid.run_folder import write_json
+from hybrid.runs.run_folder import write_json
 from hybrid.summary_checks import Facts, Reason, measure
 from hybrid.summary_inputs import find_inputs
 from hybrid.summary_pictures import write_overlays, write_sheets

@@ -13,7 +13,7 @@ import pytest
 from hybrid.config.loading import help_text, load_config
 from hybrid.data.sample import from_json
 from hybrid.errors import ConfigError
-from hybrid.kinds import KINDS, kind_of
+from hybrid.runs.kinds import KINDS, kind_of
 from skeleton.events import event_from_json
 from skeleton.vocabulary import vocabulary
 
@@ -23,7 +23,7 @@ README = PAGES[0].read_text(encoding="utf-8")
 SCHEMAS = {  # where each tool's keys stand; imported when asked for, because one of them brings transformers
     "train": ("hybrid.config.instruction", "TrainConfig"),
     "test": ("hybrid.config.instruction", "TrainConfig"),
-    "ask": ("hybrid.asking", "AskConfig"),
+    "ask": ("hybrid.runs.ask", "AskConfig"),
     "extract": ("hybrid.config.extraction", "ExtractConfig"),
     "prepare marionette": ("hybrid.config.datasets", "PrepareConfig"),
     "prepare folder": ("hybrid.config.datasets", "FolderConfig"),

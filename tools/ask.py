@@ -9,9 +9,9 @@ import logging
 import sys
 
 from fusion.errors import FusionError
-from hybrid.asking import AskConfig, ask, parts
 from hybrid.config.loading import load_config
 from hybrid.errors import HybridError, sentence
+from hybrid.runs.ask import AskConfig, ask, parts
 from skeleton.errors import SkeletonError
 
 

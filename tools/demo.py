@@ -9,8 +9,20 @@ import time
 
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config
-from hybrid.demo import FOUNDATIONS, NOTES, QUESTIONS, RUNS, Settings, paths, real_clip, run_through, steps, table, work
 from hybrid.errors import HybridError, sentence
+from hybrid.runs.demo import (
+    FOUNDATIONS,
+    NOTES,
+    QUESTIONS,
+    RUNS,
+    Settings,
+    paths,
+    real_clip,
+    run_through,
+    steps,
+    table,
+    work,
+)
 from skeleton.errors import SkeletonError
 
 

@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
         print(f"detector   {config.detector.config}")
         print(f"estimator  {config.estimator.config}")
         print(f"device     {config.device}, {os.cpu_count()} cores, shard {config.shard}", flush=True)
-        from hybrid.modules.extraction import extract_videos
+        from hybrid.runs.extraction import extract_videos
 
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", message="The 'predict_dataloader' does not have many workers")

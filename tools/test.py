@@ -13,8 +13,8 @@ from pathlib import Path
 from fusion.errors import FusionError
 from hybrid.config.loading import load_config
 from hybrid.errors import HybridError, sentence
-from hybrid.kinds import kind_of
-from hybrid.run_folder import RunFolder
+from hybrid.runs.kinds import kind_of
+from hybrid.runs.run_folder import RunFolder
 from hybrid.scoring.table import compare
 from skeleton.errors import SkeletonError
 

@@ -11,7 +11,7 @@ import sys
 from fusion.errors import FusionError
 from hybrid.config.loading import load_config
 from hybrid.errors import HybridError, sentence
-from hybrid.kinds import kind_of
+from hybrid.runs.kinds import kind_of
 from skeleton.errors import SkeletonError
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from hybrid.config.datasets import MocapConfig
 from hybrid.config.loading import field
 from hybrid.datasets.mocap import ask, generator, prepare_mocap
-from hybrid.run_folder import read_jsonl
+from hybrid.runs.run_folder import read_jsonl
 from skeleton.detection import detect_events
 from skeleton.events import LimbEvent
 from skeleton.layouts import get_layout

@@ -18,7 +18,7 @@ from hybrid.config.datasets import PrepareConfig, ProxyConfig
 from hybrid.config.loading import field
 from hybrid.datasets.marionette.dataset import clip_generator, make_scene, skeletons
 from hybrid.datasets.proxy import prepare_proxy
-from hybrid.run_folder import read_jsonl
+from hybrid.runs.run_folder import read_jsonl
 from hybrid.scoring.answers import temporal_iou
 from hybrid.scoring.report import wilson
 from skeleton.events import LimbEvent

@@ -212,7 +212,7 @@ class TrainConfig:
     """What tools/train.py and tools/test.py read."""
 
     kind: str = field(
-        "what is trained: a video language model here, see hybrid.kinds for others",
+        "what is trained: a video language model here, see hybrid.runs.kinds for others",
         "instruction",
         choices=["instruction"],
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid.errors import ConfigError
-from hybrid.run_folder import read_jsonl, write_jsonl
+from hybrid.runs.run_folder import read_jsonl, write_jsonl
 from skeleton.errors import RecordError
 from skeleton.files import claimed, sha256
 from skeleton.record import Skeleton

@@ -24,7 +24,7 @@ from hybrid.config.datasets import FolderConfig
 from hybrid.data.sample import Sample, write_samples
 from hybrid.datasets.label_csv import SPLITS, Entry, assign_splits, read_labels
 from hybrid.errors import ConfigError, DataError
-from hybrid.run_folder import read_jsonl, write_json, write_jsonl
+from hybrid.runs.run_folder import read_jsonl, write_json, write_jsonl
 from skeleton.errors import SkeletonError
 from skeleton.files import sha256
 from skeleton.record import Skeleton
@@ -116,7 +116,7 @@ def find_videos(folder: Path, output: Path) -> set[str]:
 
 def extract(config: FolderConfig, named: set[str], found: set[str]) -> dict[str, str]:
     """Records of the named videos in output/skeletons; {video: reason} of those that were set aside."""
-    from hybrid.modules.extraction import extract_videos  # seconds of imports, after the file is found right
+    from hybrid.runs.extraction import extract_videos
 
     videos, output = Path(config.videos).expanduser(), Path(config.output).expanduser()
     place = videos

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from hybrid.config.loading import field
 from hybrid.data.video_jobs import write_index
 from hybrid.errors import ConfigError, DataError
-from hybrid.run_folder import write_json, write_jsonl
+from hybrid.runs.run_folder import write_json, write_jsonl
 from skeleton.errors import SkeletonError
 from skeleton.formats import FORMATS, Clip, clips, write_pyskl
 from skeleton.layouts import LAYOUTS

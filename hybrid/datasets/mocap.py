@@ -19,7 +19,7 @@ from hybrid.config.datasets import MocapConfig
 from hybrid.datasets.mocap_views import look, sides_shown, windows
 from hybrid.datasets.resumable import make_set
 from hybrid.errors import DataError
-from hybrid.run_folder import write_jsonl
+from hybrid.runs.run_folder import write_jsonl
 from skeleton.balance import balance, frequent
 from skeleton.events import LimbEvent, event_from_json, event_to_json, save_events
 from skeleton.files import sha256

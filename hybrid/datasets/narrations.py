@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hybrid.config.loading import field
 from hybrid.errors import DataError
-from hybrid.run_folder import write_jsonl
+from hybrid.runs.run_folder import write_jsonl
 from skeleton.detection import detect_events
 from skeleton.errors import SkeletonError
 from skeleton.events import LimbEvent, save_events

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hybrid.errors import DataError
-from hybrid.run_folder import read_jsonl, write_json, write_jsonl
+from hybrid.runs.run_folder import read_jsonl, write_json, write_jsonl
 from skeleton.errors import SkeletonError
 
 Progress = Callable[[int, int], object]

@@ -9,8 +9,8 @@ from fusion.event_words import EventWords, total_counts
 from fusion.joint_branch import OracleBranch
 from fusion.losses import USUAL, happening, look_loss
 from fusion.tokens import TokenPlan
-from hybrid.build import build
 from hybrid.data.event_targets import columns
+from hybrid.runs.build import build
 from skeleton.events import LimbEvent
 from skeleton.layouts import LIMBS
 

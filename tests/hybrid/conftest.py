@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from fusion.batch import Branch, Row
-from hybrid.build import build
 from hybrid.config.instruction import MLLMConfig, TinyConfig, TrainConfig
 from hybrid.config.loading import load_config
 from hybrid.data.sample import Sample, write_samples
 from hybrid.models.mllm import load_model
 from hybrid.models.tiny_mllm import build_tiny
-from hybrid.training import train
+from hybrid.runs.build import build
+from hybrid.runs.instruction_train import train
 from skeleton.record import Skeleton
 from skeleton.video import Frames, write_video
 from tests.hybrid.families import CLOCKED, build_family

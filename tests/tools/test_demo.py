@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import hybrid.demo
-from hybrid.demo import Settings, Step, work
+import hybrid.runs.demo
 from hybrid.errors import HybridError
+from hybrid.runs.demo import Settings, Step, work
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
@@ -58,8 +58,8 @@ def recorded(tmp_path, monkeypatch):
     def run(_tool, *arguments, log, threads):
         return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=log.open("a"))
 
-    monkeypatch.setattr(hybrid.demo, "run", run)
-    monkeypatch.setattr(hybrid.demo, "PAUSE", 0.05)
+    monkeypatch.setattr(hybrid.runs.demo, "run", run)
+    monkeypatch.setattr(hybrid.runs.demo, "PAUSE", 0.05)
     made = lambda name, *after: Step(name, "train", (str(diary), name), tmp_path / name / "trained", after)  # noqa: E731
     return made, lambda: diary.read_text().split() if diary.is_file() else []
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hybrid.modules import extraction
-from hybrid.run_folder import read_jsonl
+from hybrid.runs.run_folder import read_jsonl
 from skeleton.errors import ExtractionError
 from skeleton.extraction.build import describe
 from skeleton.extraction.persons import Detections

@@ -14,7 +14,7 @@ import pytest
 from hybrid.config.extraction import ExtractConfig
 from hybrid.config.loading import load_config
 from hybrid.errors import ModelError
-from hybrid.modules.extraction import extract_videos
+from hybrid.runs.extraction import extract_videos
 from skeleton.record import Skeleton
 from skeleton.video import VideoWriter, write_video
 from tests.tools.extraction_models import frames, write_models

@@ -13,7 +13,7 @@ import pytest
 
 from hybrid.config.extraction import ExtractConfig
 from hybrid.config.loading import load_config
-from hybrid.modules.extraction import extract_videos
+from hybrid.runs.extraction import extract_videos
 from skeleton import files
 from skeleton.files import claimed
 from skeleton.video import write_video

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hybrid.errors import ConfigError
-from hybrid.run_folder import write_jsonl
+from hybrid.runs.run_folder import write_jsonl
 from hybrid.summary_pictures import CAPTION, COLUMNS, ROWS, TILE, picture_of
 from skeleton.record import Skeleton
 from skeleton.video import read_frames, write_video

@@ -24,7 +24,7 @@ from hybrid.datasets.marionette.scene import Scene, draw_scene
 from hybrid.datasets.marionette.script import focus_of
 from hybrid.datasets.marionette.splits import SPLITS
 from hybrid.datasets.resumable import claim
-from hybrid.run_folder import write_json, write_jsonl
+from hybrid.runs.run_folder import write_json, write_jsonl
 from skeleton.balance import balance
 from skeleton.events import event_from_json, event_to_json, save_events
 from skeleton.files import atomic

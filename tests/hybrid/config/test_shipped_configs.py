@@ -7,7 +7,7 @@ import pytest
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config
 from hybrid.errors import HybridError
-from hybrid.kinds import kind_of
+from hybrid.runs.kinds import kind_of
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 

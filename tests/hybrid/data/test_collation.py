@@ -21,9 +21,9 @@ LIMB_COUNT = len(LIMBS)
 @pytest.fixture(scope="module")
 def collators(tiny_config, tiny_samples):
     """collators(mode, position): a collator of the tiny model."""
-    from hybrid.build import resolve_mllm
     from hybrid.data.collation import Collator
     from hybrid.models.mllm import Positions, load_hf_config, load_processor
+    from hybrid.runs.build import resolve_mllm
 
     config = resolve_mllm(tiny_config, tiny_samples)
     processor, positions = load_processor(config), Positions(load_hf_config(config))

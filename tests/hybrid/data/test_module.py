@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from hybrid.build import resolve_mllm
 from hybrid.data.clips import group_clips
 from hybrid.data.collation import Collator
 from hybrid.data.module import ClipData, answered, load, split_clips, thin
 from hybrid.data.sample import Sample, read_samples, write_samples
 from hybrid.errors import ConfigError, DataError
 from hybrid.models.mllm import Positions, load_hf_config, load_processor
+from hybrid.runs.build import resolve_mllm
 from skeleton.events import LimbEvent, save_events
 
 

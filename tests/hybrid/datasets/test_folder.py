@@ -16,7 +16,7 @@ from hybrid.data.sample import read_samples
 from hybrid.datasets.folder import Asked, make_samples, prepare_folder
 from hybrid.datasets.label_csv import Entry
 from hybrid.errors import ConfigError, DataError
-from hybrid.training import train
+from hybrid.runs.instruction_train import train
 from skeleton.record import Skeleton
 from skeleton.video import write_video
 from tests.tools.extraction_models import frames, tree, write_models
@@ -96,7 +96,7 @@ def test_a_second_run_costs_nothing_and_gives_the_same_bytes(prepared, monkeypat
     folder, config, outcome = prepared
     before = tree(folder / "set")
     times = {path: path.stat().st_mtime_ns for path in (folder / "set").rglob("*.npz")}
-    monkeypatch.setattr("hybrid.modules.extraction.build_extractor", None)  # a call would fail
+    monkeypatch.setattr("hybrid.runs.extraction.build_extractor", None)  # a call would fail
     again = prepare_folder(config)
     assert again == outcome
     assert tree(folder / "set") == before
@@ -295,7 +295,7 @@ def test_links_outlast_nothing_when_extraction_fails(small, tmp_path, monkeypatc
         assert sorted(os.listdir(config.videos)) == ["a.mp4"]
         raise DataError("the disk is full")
 
-    monkeypatch.setattr("hybrid.modules.extraction.extract_videos", broken)
+    monkeypatch.setattr("hybrid.runs.extraction.extract_videos", broken)
     with pytest.raises(DataError, match="the disk is full"):
         small("video,question,answer\na.mp4,How many?,2\n")
     assert not (tmp_path / "set/.videos").exists()

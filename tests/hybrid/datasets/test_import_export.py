@@ -10,7 +10,7 @@ import pytest
 from hybrid.config.loading import load_config
 from hybrid.datasets.import_export import ImportConfig, export_pyskl, import_skeletons
 from hybrid.errors import ConfigError, DataError
-from hybrid.run_folder import read_jsonl
+from hybrid.runs.run_folder import read_jsonl
 from skeleton.errors import FormatError, RecordError
 from skeleton.formats import Clip, read, write_pyskl
 from skeleton.record import Skeleton

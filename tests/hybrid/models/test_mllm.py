@@ -11,11 +11,11 @@ import transformers as hf
 
 from fusion.batch import Branch
 from fusion.errors import FusionError
-from hybrid.build import build
 from hybrid.config.instruction import MLLMConfig, TinyConfig, TrainConfig
 from hybrid.errors import ModelError
 from hybrid.models.mllm import Positions, load_model, load_processor, video_features, vision_tower
 from hybrid.models.tiny_mllm import build_tiny, train_tokenizer
+from hybrid.runs.build import build
 from tests.hybrid.families import CLOCKED, FAMILY_NAMES, QUESTION, WORDS
 
 PROJECTIONS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}

@@ -10,9 +10,9 @@ from fusion.batch import Row
 from fusion.event_words import total_counts
 from fusion.losses import RARE, event_loss, happening
 from fusion.tokens import TokenPlan
-from hybrid.build import build
 from hybrid.data.event_targets import columns
 from hybrid.modules.event_pretraining import EventPretraining
+from hybrid.runs.build import build
 from skeleton.events import LimbEvent
 
 PLAN = TokenPlan(

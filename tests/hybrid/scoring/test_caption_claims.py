@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import hybrid.testing as testing
+import hybrid.runs.instruction_test as testing
 import skeleton.detection
 from hybrid.config.instruction import DataConfig, TestConfig, TrainConfig
 from hybrid.data.sample import Sample, read_samples, write_samples
-from hybrid.run_folder import RunFolder, write_jsonl
+from hybrid.runs.run_folder import RunFolder, write_jsonl
 from hybrid.scoring.caption_claims import caption_figures, events_of
 from skeleton.events import LimbEvent, save_events
 from skeleton.layouts import get_layout

@@ -8,7 +8,7 @@ import pytest
 
 from hybrid.config.extraction import ExtractConfig
 from hybrid.config.loading import load_config
-from hybrid.modules.extraction import extract_videos
+from hybrid.runs.extraction import extract_videos
 from skeleton.errors import ExtractionError
 from skeleton.extraction.pipeline import Extractor, Settings
 from skeleton.extraction.stored import Stored, stored_file

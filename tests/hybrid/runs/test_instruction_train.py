@@ -14,19 +14,20 @@ import pytest
 import torch
 from lightning import Trainer
 
-import hybrid.training as training
-from hybrid.build import build, load_weights, read_checkpoint
+import hybrid.runs.instruction_train as training
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config
 from hybrid.data.clips import group_clips
 from hybrid.data.module import ClipData, load
 from hybrid.data.rows import ValidationRows
 from hybrid.modules.instruction import InstructionModule
-from hybrid.run_folder import RunFolder
+from hybrid.runs.build import build
+from hybrid.runs.checkpoints import load_weights, read_checkpoint, resume_from
+from hybrid.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short and resumed runs
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EQUAL = {"atol": 1e-3, "rtol": 1e-3} if torch.cuda.is_available() else {"atol": 0.0, "rtol": 0.0}
 
 
@@ -119,8 +120,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(whole, configure, killed_at
 
 
 def test_automatic_resume_begins_anew_where_nothing_is_left(configure, tmp_path):
-    assert training.resume_from("auto", RunFolder(tmp_path)) == (None, 0)
-    assert training.resume_from(None, RunFolder(tmp_path)) == (None, 0)
+    assert resume_from("auto", RunFolder(tmp_path)) == (None, 0)
+    assert resume_from(None, RunFolder(tmp_path)) == (None, 0)
 
 
 def test_accumulated_passes_resume_too(configure, killed_at):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from hybrid.build import build, resolve_mllm
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config
 from hybrid.errors import CheckpointError, ModelError
-from hybrid.pretrained import card, from_pretrained, save_pretrained
+from hybrid.runs.build import build, resolve_mllm
+from hybrid.runs.export import card, from_pretrained, save_pretrained
 
 LORA = {"freeze_vision": True, "freeze_language": True, "lora_rank": 2}
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid import pretraining, recognition
 from hybrid.config.loading import load_config
 from hybrid.config.pretraining import PretrainingConfig
 from hybrid.config.recognition import RecognitionConfig
 from hybrid.data.event_targets import columns
 from hybrid.data.skeleton_windows import WindowRows, find_events, load_windows, windows_of
 from hybrid.errors import ConfigError, DataError
-from hybrid.kinds import kind_of
-from hybrid.run_folder import RunFolder
+from hybrid.runs import encoder_pretraining, recognition_train
+from hybrid.runs.kinds import kind_of
+from hybrid.runs.run_folder import RunFolder
 from skeleton.errors import SkeletonError
 from skeleton.layouts import LIMBS
 from tests.skeleton.figures import figure, record
@@ -87,9 +87,9 @@ def test_training_reads_rows_at_the_moments_asked_for(records, tmp_path, monkeyp
         assert (steps.std() > 0.1 * steps.mean()) == uneven
         raise StopIteration
 
-    monkeypatch.setattr(pretraining, "Shuffled", stop)
+    monkeypatch.setattr(encoder_pretraining, "Shuffled", stop)
     with pytest.raises(StopIteration):
-        pretraining.train(config(records, tmp_path, f"augment.uneven={uneven}"))
+        encoder_pretraining.train(config(records, tmp_path, f"augment.uneven={uneven}"))
 
 
 def test_objectives_together_and_then_recognition(records, tmp_path):
@@ -102,7 +102,7 @@ def test_objectives_together_and_then_recognition(records, tmp_path):
     settings = config(
         records, tmp_path, every, f"data.texts={tmp_path / 'texts.npz'}", "options={contrast: {queue: 16}}"
     )
-    folder = pretraining.train(settings)
+    folder = encoder_pretraining.train(settings)
     log = (folder.path / "metrics.csv").read_text().splitlines()[0]
     for name in ("masked_motion", "velocity", "contrast", "alignment", "events", "loss"):
         assert f"train/{name}" in log
@@ -121,7 +121,7 @@ def test_objectives_together_and_then_recognition(records, tmp_path):
          "encoder=prenorm", "encoder.width=32", "encoder.depth=2", "train.epochs=1", "train.freeze=true",
          f"train.start={folder.checkpoint('last')}"],
     )  # fmt: skip
-    probe = recognition.train(task)
+    probe = recognition_train.train(task)
     after = torch.load(probe.checkpoint("last"), weights_only=True)["state_dict"]
     for key, value in after.items():
         if key.startswith("recognizer.encoder."):
@@ -137,21 +137,21 @@ def test_a_labelled_file_gives_its_training_split_alone(records, tmp_path):
 
 def test_going_on_equals_an_uninterrupted_run(records, tmp_path):
     settings = ["objectives={masked_motion: 1.0, contrast: 0.5}", "options={contrast: {queue: 16}}"]
-    whole = pretraining.train(config(records, tmp_path / "whole", *settings, "train.epochs=4"))
+    whole = encoder_pretraining.train(config(records, tmp_path / "whole", *settings, "train.epochs=4"))
     with pytest.MonkeyPatch.context() as patch:
-        original = pretraining.PretrainingModule.training_step
+        original = encoder_pretraining.PretrainingModule.training_step
 
         def interrupted(self, item, index):
             if self.current_epoch == 2:
                 raise KeyboardInterrupt
             return original(self, item, index)
 
-        patch.setattr(pretraining.PretrainingModule, "training_step", interrupted)
+        patch.setattr(encoder_pretraining.PretrainingModule, "training_step", interrupted)
         with pytest.raises(BaseException):  # noqa: B017
-            pretraining.train(config(records, tmp_path / "cut", *settings, "train.epochs=4"))
+            encoder_pretraining.train(config(records, tmp_path / "cut", *settings, "train.epochs=4"))
     left = torch.load(RunFolder(tmp_path / "cut" / "pre").checkpoint("last"), weights_only=True)
     assert left["epoch"] == 1
-    cut = pretraining.train(config(records, tmp_path / "cut", *settings, "train.epochs=4", "train.resume=auto"))
+    cut = encoder_pretraining.train(config(records, tmp_path / "cut", *settings, "train.epochs=4", "train.resume=auto"))
     one, two = (torch.load(folder.checkpoint("last"), weights_only=True)["state_dict"] for folder in (whole, cut))
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, msg=key)
@@ -167,7 +167,7 @@ def test_wrong_uses_are_said(records, tmp_path):
     with pytest.raises(ConfigError, match="expected a run of another kind to test, found pre-training"):
         kind_of(["kind=pretraining"]).testing()
     with pytest.raises(SkeletonError, match="found pixels: set data.face=false"):
-        pretraining.train(config(records, tmp_path, "data.face=true"))
+        encoder_pretraining.train(config(records, tmp_path, "data.face=true"))
 
 
 def test_an_objective_of_weight_0_is_none():

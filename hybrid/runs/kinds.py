@@ -32,9 +32,9 @@ class Kind:
 
 
 KINDS = {
-    "instruction": Kind(TrainConfig, "hybrid.training", "hybrid.testing"),
-    "recognition": Kind(RecognitionConfig, "hybrid.recognition", "hybrid.recognition"),
-    "pretraining": Kind(PretrainingConfig, "hybrid.pretraining", None),
+    "instruction": Kind(TrainConfig, "hybrid.runs.instruction_train", "hybrid.runs.instruction_test"),
+    "recognition": Kind(RecognitionConfig, "hybrid.runs.recognition_train", "hybrid.runs.recognition_test"),
+    "pretraining": Kind(PretrainingConfig, "hybrid.runs.encoder_pretraining", None),
 }
 
 

@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 import torch
 
-import hybrid.testing as testing
-import hybrid.training as training
+import hybrid.runs.instruction_test as testing
+import hybrid.runs.instruction_train as training
 from fusion.batch import Branch
 from fusion.pose_text import HEADER
-from hybrid.asking import AskConfig, ask
-from hybrid.build import build, load_weights, read_checkpoint, resolve_mllm
 from hybrid.config.loading import load_config
 from hybrid.data.clips import group_clips
 from hybrid.data.module import ClipData
 from hybrid.data.module import load as load_samples
 from hybrid.data.rows import Draw, TrainingRows
 from hybrid.modules.instruction import InstructionModule
-from hybrid.run_folder import read_jsonl
+from hybrid.runs.ask import AskConfig, ask
+from hybrid.runs.build import build, resolve_mllm
+from hybrid.runs.checkpoints import load_weights, read_checkpoint
+from hybrid.runs.run_folder import read_jsonl
 from tests.hybrid.families import FAMILY_NAMES, QUESTION
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short runs

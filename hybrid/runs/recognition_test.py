@@ -1,31 +1,25 @@
-"""Training and testing of action recognition: what tools/train.py and tools/test.py do for `kind: recognition`."""
+"""Action recognition tested: class scores of the test clips, sums over runs, votes of neighbours, and the report."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from torch.nn import functional
-from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from hybrid.build import read_checkpoint
 from hybrid.config.loading import config_hash
 from hybrid.config.recognition import RecognitionConfig
-from hybrid.data.labelled_skeletons import ActionRows, Actions, Shuffled, collate_rows, load_actions, loader_of
+from hybrid.data.labelled_skeletons import Actions, load_actions, loader_of
 from hybrid.data.sample import Sample
 from hybrid.errors import CheckpointError, DataError
-from hybrid.loggers import make_loggers
-from hybrid.models.recognizer import Recognizer, make_encoder
-from hybrid.modules.recognition import RecognitionModule, ready
-from hybrid.run_folder import RunFolder, commit, read_jsonl, write_json, write_jsonl
+from hybrid.models.recognizer import Recognizer
+from hybrid.modules.recognition import ready
+from hybrid.runs.checkpoints import read_checkpoint
+from hybrid.runs.recognition_train import make_module
+from hybrid.runs.run_folder import RunFolder, read_jsonl, write_json, write_jsonl
 from hybrid.scoring.html import render
 from hybrid.scoring.report import score
-from hybrid.training import resume_from
 from skeleton.augmentation import CORRUPTIONS
 from skeleton.files import atomic
 from skeleton.formats.common import Clip
@@ -33,106 +27,6 @@ from skeleton.transforms import SkeletonBatch
 
 QUESTION = "What does the person do?"
 VOTE = 0.07  # temperature of a neighbour's vote
-
-
-def make_module(config: RecognitionConfig, actions: Actions) -> RecognitionModule:
-    """The network that a configuration asks for, with the weights of train.start."""
-    torch.manual_seed(config.seed)
-    encoder = make_encoder(config, actions.layout, actions.coordinates)
-    module = RecognitionModule(Recognizer(encoder, len(actions.classes), config.train.dropout), config)
-    if config.train.start not in (None, "random"):
-        take_encoder(encoder, Path(config.train.start))
-    return module
-
-
-def take_encoder(encoder: torch.nn.Module, path: Path) -> None:
-    """The weights of an encoder from a checkpoint of recognition or pre-training. Raises CheckpointError."""
-    state = read_checkpoint(path).get("state_dict") or {}
-    prefixes = ("recognizer.encoder.", "encoder.")
-    found = {
-        key.removeprefix(prefix): value for prefix in prefixes for key, value in state.items() if key.startswith(prefix)
-    }
-    own = encoder.state_dict()
-    other = [key for key in own if key not in found or found[key].shape != own[key].shape]
-    if other:
-        raise CheckpointError(
-            f"expected the weights of this encoder in {path}, found none or another shape for {len(other)} of them, first "
-            f"{other[0]}: give the encoder, stream and layout that the checkpoint was trained with"
-        )
-    encoder.load_state_dict({key: found[key] for key in own})
-
-
-def train(config: RecognitionConfig) -> RunFolder:
-    """Train one run, or go on with it; returns its folder."""
-    seed_everything(config.seed, verbose=False)
-    folder = RunFolder.create(config.output, config.name)
-    checkpoint, step = resume_from(config.train.resume, folder)
-    actions = load_actions(config.data, config.seed)
-    module = make_module(config, actions)
-    size = sum(parameter.numel() for parameter in module.recognizer.encoder.parameters())
-    print(
-        f"run {config.name}: configuration {config_hash(config)}, commit {commit() or 'unknown'}\n"
-        f"{len(actions.train)} training clips, {len(actions.val)} held out to choose the checkpoint; "
-        f"{len(actions.classes)} classes\n"
-        f"{config.encoder.name} over {actions.layout}, stream {config.stream}: {size:,} parameters",
-        flush=True,
-    )
-    folder.describe(config)
-    settings = config.train
-    rows = ActionRows(
-        actions.train,
-        config.data.rows,
-        config.data.max_persons,
-        config.augment.crop,
-        config.augment.uneven,
-        config.seed,
-    )
-    loader = DataLoader(
-        rows, settings.batch_size, sampler=Shuffled(rows), drop_last=len(rows) >= settings.batch_size,
-        collate_fn=partial(collate_rows, layout=actions.layout),
-    )  # fmt: skip
-    averaging = [WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(settings.average))] if settings.average else []
-    trainer = make_trainer(
-        config, folder, step, len(loader), bool(actions.val), averaging, check_val_every_n_epoch=settings.val_every
-    )
-    trainer.fit(module, loader, loader_of(actions.val, config, actions.layout), ckpt_path=checkpoint, weights_only=True)
-    if not actions.val:
-        trainer.save_checkpoint(folder.checkpoint("best"), weights_only=False)
-    return folder
-
-
-def make_trainer(
-    config: Any,
-    folder: RunFolder,
-    step: int,
-    steps: int,
-    validates: bool,
-    callbacks: Sequence[Callback] = (),
-    **options: Any,
-) -> Trainer:
-    """A Trainer that goes by epochs; it keeps the last one, and the one of the least validation loss. steps: of an epoch.
-
-    The accuracy of a hundred clips is too coarse to choose by: on Penn Action it stood at 100 % after 12 epochs of 60.
-    """
-    kept = {"dirpath": folder.checkpoints, "enable_version_counter": False}
-    saved = [ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **kept)]
-    if validates:
-        saved.append(ModelCheckpoint(filename="best", monitor="val/loss", mode="min", **kept))
-    return Trainer(
-        default_root_dir=folder.path,
-        precision=config.train.precision,
-        devices=config.train.devices,
-        logger=make_loggers(folder, step),
-        callbacks=[*callbacks, *saved, LearningRateMonitor("step"), TQDMProgressBar(refresh_rate=10)],
-        max_epochs=config.train.epochs,
-        gradient_clip_val=config.train.grad_clip or None,
-        limit_val_batches=1.0 if validates else 0,
-        num_sanity_val_steps=0,
-        log_every_n_steps=min(10, steps),
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        **options,
-    )
 
 
 def answer(config: RecognitionConfig, folder: RunFolder) -> None:

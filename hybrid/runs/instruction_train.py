@@ -4,33 +4,19 @@ from pathlib import Path
 
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
-from hybrid.build import build, read_checkpoint, save_weights, start_from
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import config_hash
 from hybrid.data.module import ClipData, load
-from hybrid.errors import CheckpointError
-from hybrid.loggers import make_loggers
 from hybrid.modules.event_pretraining import EventPretraining
 from hybrid.modules.instruction import InstructionModule
-from hybrid.run_folder import RunFolder, commit
-
-
-def resume_from(choice: str | None, folder: RunFolder) -> tuple[str | None, int]:
-    """The checkpoint to go on from and its step, by train.resume: `auto` takes the run's last one, if there is one."""
-    if choice is None:
-        return None, 0
-    path = folder.checkpoint("last" if choice == "auto" else choice)
-    if choice == "auto" and not path.is_file():
-        return None, 0
-    state = read_checkpoint(path)
-    if "loops" not in state:
-        raise CheckpointError(
-            f"expected a training checkpoint with its loop in {path}, found none: give another train.resume"
-        )
-    return str(path), state["global_step"]
+from hybrid.runs.build import build
+from hybrid.runs.checkpoints import resume_from, save_weights, start_from
+from hybrid.runs.loggers import make_loggers
+from hybrid.runs.run_folder import RunFolder, commit
+from hybrid.runs.trainers import checkpoints
 
 
 def make_trainer(config: TrainConfig, folder: RunFolder, step: int, callbacks: list, **options) -> Trainer:
@@ -45,15 +31,6 @@ def make_trainer(config: TrainConfig, folder: RunFolder, step: int, callbacks: l
         enable_model_summary=False,
         **options,
     )
-
-
-def checkpoints(folder: RunFolder, every: int, validates: bool) -> list[ModelCheckpoint]:
-    """`best` by validation loss and `last` at each validation; both every `every` steps where none validates."""
-    options = {"dirpath": folder.checkpoints, "enable_version_counter": False, "save_on_train_epoch_end": False}
-    if validates:  # two, because save_last passes over validations that were not the best
-        best = ModelCheckpoint(filename="best", monitor="val/loss", **options)
-        return [best, ModelCheckpoint(filename="last", **options)]
-    return [ModelCheckpoint(filename="best", save_last=True, every_n_train_steps=every, **options)]
 
 
 def describe(config: TrainConfig, model: torch.nn.Module, data: ClipData) -> str:

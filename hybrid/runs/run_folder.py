@@ -97,7 +97,7 @@ def environment() -> dict[str, Any]:
 
 def commit() -> str | None:
     """The checked-out commit of this code, with "+changes" when files differ from it; None outside git."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     try:
         run = {"cwd": root, "capture_output": True, "text": True, "check": True}
         head = subprocess.run(["git", "rev-parse", "HEAD"], **run).stdout.strip()

@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 
-from hybrid.run_folder import RunFolder
+from hybrid.runs.run_folder import RunFolder
 from skeleton.files import atomic
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-import hybrid.testing as testing
+import hybrid.runs.instruction_test as testing
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import config_hash, load_config
 from hybrid.data.module import load
 from hybrid.data.sample import read_samples, write_samples
-from hybrid.run_folder import RunFolder, read_jsonl
+from hybrid.runs.run_folder import RunFolder, read_jsonl
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short and resumed runs
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+TOOLS = Path(__file__).resolve().parents[3] / "tools"
 
 
 @pytest.fixture(scope="module")

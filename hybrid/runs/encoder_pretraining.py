@@ -11,9 +11,9 @@ from hybrid.data.labelled_skeletons import Shuffled
 from hybrid.data.skeleton_windows import WindowRows, collate_windows, find_events, load_windows, read_texts
 from hybrid.models.recognizer import make_encoder
 from hybrid.modules.encoder_pretraining import EVENTS, PretrainingModule
-from hybrid.recognition import make_trainer
-from hybrid.run_folder import RunFolder, commit
-from hybrid.training import resume_from
+from hybrid.runs.checkpoints import resume_from
+from hybrid.runs.run_folder import RunFolder, commit
+from hybrid.runs.trainers import make_trainer
 
 
 def train(config: PretrainingConfig) -> RunFolder:

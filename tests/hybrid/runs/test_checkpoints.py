@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-import hybrid.testing as testing
-import hybrid.training as training
+import hybrid.runs.instruction_test as testing
+import hybrid.runs.instruction_train as training
 from hybrid.errors import CheckpointError
-from hybrid.run_folder import RunFolder
+from hybrid.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short and resumed runs
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from hybrid.build import build, load_weights
 from hybrid.config.extraction import DetectorConfig, EstimatorConfig, ExtractConfig, TrackerConfig
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import field
@@ -15,7 +14,9 @@ from hybrid.data.rows import EvalRows
 from hybrid.data.sample import Sample
 from hybrid.errors import ConfigError, DataError
 from hybrid.modules.instruction import InstructionModule
-from hybrid.run_folder import RunFolder
+from hybrid.runs.build import build
+from hybrid.runs.checkpoints import load_weights
+from hybrid.runs.run_folder import RunFolder
 from skeleton.video import probe
 
 
@@ -58,7 +59,7 @@ class Reply:
 
 def extract(config: AskConfig) -> Path:
     """The record of the video in output/name/asked, made unless it is there. Raises DataError when that fails."""
-    from hybrid.modules.extraction import extract_videos
+    from hybrid.runs.extraction import extract_videos
 
     folder = Path(config.output) / config.name / "asked"
     summary = extract_videos(

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid import recognition
 from hybrid.benches.recognition import RecognitionBench, measure
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config
 from hybrid.config.recognition import AugmentConfig, RecognitionConfig
 from hybrid.data.labelled_skeletons import Actions
 from hybrid.errors import CheckpointError, ConfigError, DataError
-from hybrid.kinds import kind_of
 from hybrid.modules.recognition import augment
-from hybrid.run_folder import RunFolder, read_jsonl
+from hybrid.runs import recognition_test, recognition_train
+from hybrid.runs.kinds import kind_of
+from hybrid.runs.run_folder import RunFolder, read_jsonl
 from skeleton.augmentation import behind
 from skeleton.layouts import get_layout
 from tests.skeleton.encoders.batches import make
@@ -58,15 +58,15 @@ def config(actions, output, *more) -> RecognitionConfig:
 
 def results(settings) -> dict:
     folder = RunFolder(Path(settings.output) / settings.name)
-    recognition.answer(settings, folder)
-    return recognition.report(settings, folder)
+    recognition_test.answer(settings, folder)
+    return recognition_test.report(settings, folder)
 
 
 @pytest.fixture(scope="module")
 def run(actions, tmp_path_factory):
     output = tmp_path_factory.mktemp("runs")
     for stream in ("joint", "motion"):
-        recognition.train(config(actions, output, f"stream={stream}", f"name={stream}"))
+        recognition_train.train(config(actions, output, f"stream={stream}", f"name={stream}"))
     return output
 
 
@@ -95,7 +95,7 @@ def test_learns_and_reports(actions, run):
 def test_nothing_is_new_where_every_test_clip_is_a_copy(actions, run, monkeypatch):
     results(config(actions, run, "name=joint"))
     monkeypatch.setattr(Actions, "copies", lambda self: {clip.name for clip in self.test})
-    report = recognition.report(config(actions, run, "name=joint"), RunFolder.create(run, "joint"))
+    report = recognition_test.report(config(actions, run, "name=joint"), RunFolder.create(run, "joint"))
     assert report["n"] == 15 and report["new"] == {"copies": 15, "n": 0, "accuracy": None}
 
 
@@ -114,9 +114,9 @@ def test_training_reads_rows_at_the_moments_asked_for(actions, tmp_path, monkeyp
         assert (steps.std() > 0.1 * steps.mean()) == uneven
         raise StopIteration
 
-    monkeypatch.setattr(recognition, "Shuffled", stop)
+    monkeypatch.setattr(recognition_train, "Shuffled", stop)
     with pytest.raises(StopIteration):
-        recognition.train(config(actions, tmp_path, f"augment.uneven={uneven}"))
+        recognition_train.train(config(actions, tmp_path, f"augment.uneven={uneven}"))
 
 
 def test_scores_of_streams_add_up(actions, run):
@@ -158,16 +158,16 @@ def test_resumed_equals_uninterrupted(actions, run, tmp_path):
         raise Stop
 
     settings = config(actions, tmp_path, "stream=joint", "train.resume=auto")
-    original = recognition.Shuffled.set_epoch
+    original = recognition_train.Shuffled.set_epoch
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            recognition.Shuffled, "set_epoch", lambda self, epoch: stop() if epoch == 5 else original(self, epoch)
+            recognition_train.Shuffled, "set_epoch", lambda self, epoch: stop() if epoch == 5 else original(self, epoch)
         )
         with pytest.raises(Stop):
-            recognition.train(settings)
+            recognition_train.train(settings)
     interrupted = torch.load(RunFolder.create(tmp_path, "run").checkpoint("last"), weights_only=True)
     assert interrupted["epoch"] == 4
-    recognition.train(settings)
+    recognition_train.train(settings)
     resumed, whole = (
         torch.load(RunFolder.create(output, name).checkpoint("last"), weights_only=True)
         for output, name in ((tmp_path, "run"), (run, "joint"))
@@ -184,14 +184,14 @@ def test_a_probe_trains_the_last_layer_alone(actions, run, tmp_path):
     start = RunFolder.create(run, "joint").checkpoint("last")
     probe = config(actions, tmp_path, "stream=joint", f"train.start={start}", "train.freeze=true", "train.epochs=1",
                    "train.resume=auto")  # fmt: skip
-    folder = recognition.train(probe)
+    folder = recognition_train.train(probe)
     before, after = (torch.load(path, weights_only=True)["state_dict"] for path in (start, folder.checkpoint("last")))
     for key, value in before.items():
         assert torch.equal(after[key], value) == ("encoder" in key), key
     with pytest.raises(
         CheckpointError, match="expected the weights of this encoder in .*, found none or another shape"
     ):
-        recognition.train(config(actions, tmp_path, "encoder=cnn1d", f"train.start={start}"))
+        recognition_train.train(config(actions, tmp_path, "encoder=cnn1d", f"train.start={start}"))
 
 
 def test_neighbours_vote(actions, run, tmp_path):
@@ -217,7 +217,7 @@ def test_faced_clips_are_told_apart_alike_from_every_side(actions, run, tmp_path
     scores = []
     for face in ("data.face=true", "data.face=false"):
         for file in (actions, tmp_path / "turned.npz"):
-            recognition.answer(config(file, run, "name=joint", face), RunFolder(run / "joint"))
+            recognition_test.answer(config(file, run, "name=joint", face), RunFolder(run / "joint"))
             scores.append([line["scores"] for line in read_jsonl(RunFolder(run / "joint").predictions)])
     faced, faced_turned, plain, turned = map(np.array, scores)
     np.testing.assert_allclose(faced_turned, faced, atol=1e-4)

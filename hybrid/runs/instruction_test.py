@@ -8,14 +8,15 @@ from typing import Any
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from hybrid.build import build, load_weights
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import config_hash
 from hybrid.data.clips import group_clips
 from hybrid.data.module import ClipData, load, thin
 from hybrid.modules.answering import AnswerModule
 from hybrid.modules.instruction import InstructionModule
-from hybrid.run_folder import RunFolder, read_jsonl, write_json, write_jsonl
+from hybrid.runs.build import build
+from hybrid.runs.checkpoints import load_weights
+from hybrid.runs.run_folder import RunFolder, read_jsonl, write_json, write_jsonl
 from hybrid.scoring.caption_claims import caption_figures
 from hybrid.scoring.html import render
 from hybrid.scoring.report import score

@@ -13,13 +13,13 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from hybrid.build import build
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config, to_yaml
 from hybrid.data.collation import Collator
 from hybrid.errors import CheckpointError
 from hybrid.models.pose_grounded import PoseGroundedMLLM
 from hybrid.modules.instruction import InstructionModule
+from hybrid.runs.build import build
 from skeleton.files import atomic
 
 WEIGHTS, CONFIG, CARD, BASE = "model.safetensors", "config.yaml", "README.md", "base"
@@ -66,7 +66,7 @@ def from_pretrained(folder: str | Path) -> tuple[PoseGroundedMLLM, Collator, Tra
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise CheckpointError(
-                f"expected a folder written by hybrid.pretrained.save_pretrained at {folder}, found no {name} in it: "
+                f"expected a folder written by hybrid.runs.export.save_pretrained at {folder}, found no {name} in it: "
                 "check the path, or save the model again"
             )
     config = load_config(TrainConfig, [str(folder / CONFIG)])
@@ -109,7 +109,7 @@ def card(config: TrainConfig, weights: int) -> str:
             f"- {weights:,} trained weights in {WEIGHTS}; all settings in {CONFIG}",
             "",
             "```python",
-            "from hybrid.pretrained import from_pretrained",
+            "from hybrid.runs.export import from_pretrained",
             "",
             'model, collator, config = from_pretrained("this folder")',
             "```",

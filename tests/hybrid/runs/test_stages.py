@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from hybrid.build import build, load_weights, read_checkpoint, start_from
 from hybrid.data.module import load
 from hybrid.errors import CheckpointError, ConfigError
 from hybrid.modules.instruction import InstructionModule
-from hybrid.training import train
+from hybrid.runs.build import build
+from hybrid.runs.checkpoints import load_weights, read_checkpoint, start_from
+from hybrid.runs.instruction_train import train
 from skeleton.events import LimbEvent, save_events
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short runs

@@ -17,7 +17,7 @@ from typing import Any
 from hybrid.errors import HybridError
 from hybrid.scoring.table import align, percent, systems
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAUSE = 2.0  # seconds between looks at what runs
 DATA = ROOT.parent / "shared" / "data"
 FOUNDATIONS = {"reading": "demo_reading", "encoder": "demo_encoder"}  # what the runs start from
