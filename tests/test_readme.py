@@ -32,7 +32,7 @@ SCHEMAS = {  # where each tool's keys stand; imported when asked for, because on
     "prepare events": ("hybrid.datasets.narrations", "EventsConfig"),
     "prepare import": ("hybrid.datasets.import_export", "ImportConfig"),
     "prepare export": ("hybrid.config.datasets", "ExportConfig"),
-    "summarize": ("hybrid.summary", "SummaryConfig"),
+    "summarize": ("hybrid.summary.summarize", "SummaryConfig"),
     "bench checker": ("hybrid.benches.checker", "CheckerBench"),
     "bench encoder": ("hybrid.benches.encoder", "EncoderBench"),
     "bench equality": ("hybrid.benches.equality", "EqualityBench"),

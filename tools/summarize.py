@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hybrid.config.loading import load_config
 from hybrid.errors import HybridError
-from hybrid.summary import SummaryConfig, summarize
+from hybrid.summary.summarize import SummaryConfig, summarize
 from skeleton.errors import SkeletonError
 
 SHOWN = 20  # rows of a long table; summary.json has all

@@ -17,7 +17,7 @@ from hybrid.config.datasets import PrepareConfig
 from hybrid.config.loading import field
 from hybrid.datasets.marionette.dataset import make_scene, subjects_of
 from hybrid.errors import ConfigError
-from hybrid.scoring.grounding import Grounding, check_caption, score_captions
+from hybrid.scoring.claims.grounding import Grounding, check_caption, score_captions
 from hybrid.scoring.report import wilson
 from skeleton.events import LimbEvent
 from skeleton.narration import describe, narrate

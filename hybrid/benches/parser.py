@@ -15,7 +15,7 @@ from typing import Any
 
 from hybrid.config.loading import field
 from hybrid.errors import ConfigError, DataError
-from hybrid.scoring.claims import Claim, parse_claims
+from hybrid.scoring.claims.read_claims import Claim, parse_claims
 from hybrid.scoring.report import wilson
 
 PARTS = ("tune", "report")

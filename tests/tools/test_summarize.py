@@ -11,10 +11,10 @@ import pytest
 
 from hybrid.errors import ConfigError
 from hybrid.runs.run_folder import write_jsonl
-from hybrid.summary_pictures import CAPTION, COLUMNS, ROWS, TILE, picture_of
+from hybrid.summary.pictures import CAPTION, COLUMNS, ROWS, TILE, picture_of
 from skeleton.record import Skeleton
 from skeleton.video import read_frames, write_video
-from tests.hybrid.test_summary_checks import COCO, make, still, swap_at
+from tests.hybrid.summary.test_checks import COCO, make, still, swap_at
 
 ROOT = Path(__file__).resolve().parents[2]
 

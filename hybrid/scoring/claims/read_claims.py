@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybrid.scoring.parsing.clauses import clauses
-from hybrid.scoring.parsing.reading import Reading, Said
-from hybrid.scoring.parsing.steps import Steps
-from hybrid.scoring.parsing.wording import chunks
+from hybrid.scoring.claims.parser.clauses import clauses
+from hybrid.scoring.claims.parser.reading import Reading, Said
+from hybrid.scoring.claims.parser.steps import Steps
+from hybrid.scoring.claims.parser.wording import chunks
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from hybrid.summary_inputs import Inputs
+from hybrid.summary.inputs import Inputs
 from skeleton.errors import SkeletonError
 from skeleton.extraction.overlay import draw, write_overlay
 from skeleton.files import atomic

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from hybrid.scoring.claims import Claim
+from hybrid.scoring.claims.read_claims import Claim
 from skeleton.events import LimbEvent
 from skeleton.questions import Subject
 from skeleton.vocabulary import vocabulary

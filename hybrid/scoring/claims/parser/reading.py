@@ -1,4 +1,4 @@
-"""Clauses -> claims: the fourth stage of the parser of motion claims (hybrid/scoring/claims.py).
+"""Clauses -> claims: the fourth stage of the parser of motion claims (hybrid/scoring/claims/read_claims.py).
 
 A clause's verb has frames in lexicon.json; the first that fits what stands around the verb (scene.py) names the
 movements. Limb, direction, count and target then come from the clause and, where it leaves them out, from what was
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hybrid.scoring.parsing.chunk import Chunk, Clause
-from hybrid.scoring.parsing.directions import direction_of, has_sides
-from hybrid.scoring.parsing.lexicon import Frame, lexicon
-from hybrid.scoring.parsing.scene import Scene, fitting, scene_of
+from hybrid.scoring.claims.parser.chunk import Chunk, Clause
+from hybrid.scoring.claims.parser.directions import direction_of, has_sides
+from hybrid.scoring.claims.parser.lexicon import Frame, lexicon
+from hybrid.scoring.claims.parser.scene import Scene, fitting, scene_of
 from skeleton.vocabulary import flip_side, vocabulary
 
 _UNCOUNTED = ("walk", "run")

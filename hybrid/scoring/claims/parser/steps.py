@@ -1,4 +1,4 @@
-"""Claims -> steps: the last stage of the parser of motion claims (hybrid/scoring/claims.py), the told order in time.
+"""Claims -> steps: the last stage of the parser of motion claims (hybrid/scoring/claims/read_claims.py), the told order in time.
 
 "Then", "before", a full stop and lists of finite verbs open a new step; "while", "with" and participles do not. "And"
 opens one when the same limb would have to do two things. What is told twice for one moment is told once.
@@ -6,8 +6,8 @@ opens one when the same limb would have to do two things. What is told twice for
 
 from __future__ import annotations
 
-from hybrid.scoring.parsing.chunk import Clause
-from hybrid.scoring.parsing.reading import Said
+from hybrid.scoring.claims.parser.chunk import Clause
+from hybrid.scoring.claims.parser.reading import Said
 
 _GOING = ("walk", "run", "pivot")
 _NOT_GOING = ("bow", "reach", "sit", "kneel", "squat", "lie", "handshake", "throw", "touch")  # one stops for these

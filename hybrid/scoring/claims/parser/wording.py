@@ -1,4 +1,4 @@
-"""Text -> tokens -> chunks: the first two stages of the parser of motion claims (hybrid/scoring/claims.py).
+"""Text -> tokens -> chunks: the first two stages of the parser of motion claims (hybrid/scoring/claims/read_claims.py).
 
 A chunk is a run of words that is read as one thing: a verb, a limb, a person, a place, a connective. Fixed runs of
 words come from lexicon.json, the longest first; noun phrases (nouns.py), sides, numbers and times are read by rules.
@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from hybrid.scoring.parsing.chunk import Chunk, Token
-from hybrid.scoring.parsing.lexicon import lexicon
-from hybrid.scoring.parsing.nouns import noun_phrase, verb_at
+from hybrid.scoring.claims.parser.chunk import Chunk, Token
+from hybrid.scoring.claims.parser.lexicon import lexicon
+from hybrid.scoring.claims.parser.nouns import noun_phrase, verb_at
 
 _WORD = re.compile(r"\d+(?:\.\d+)?|[a-z]+(?:'[a-z]+)?|[.,;:!?&/()]")
 _MARKS = {

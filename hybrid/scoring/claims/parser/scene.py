@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from hybrid.scoring.parsing.chunk import Chunk, Clause
-from hybrid.scoring.parsing.lexicon import Frame, lexicon
+from hybrid.scoring.claims.parser.chunk import Chunk, Clause
+from hybrid.scoring.claims.parser.lexicon import Frame, lexicon
 
 _ACTING = ("", "with", "using", "by", "via", "through")  # roles of a limb that does something
 _ONTO = ("to", "on", "onto", "at", "against", "over", "upon", "across", "into", "in")  # roles of what is touched

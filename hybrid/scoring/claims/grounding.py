@@ -18,9 +18,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hybrid.errors import DataError
-from hybrid.scoring.claims import Claim, parse_claims
-from hybrid.scoring.facts import Fact, Mismatch, compare, facts_of, named_person
-from hybrid.scoring.matching import is_reversed, match
+from hybrid.scoring.claims.facts import Fact, Mismatch, compare, facts_of, named_person
+from hybrid.scoring.claims.matching import is_reversed, match
+from hybrid.scoring.claims.read_claims import Claim, parse_claims
 from hybrid.scoring.report import wilson
 from skeleton.events import LimbEvent
 from skeleton.questions import Subject

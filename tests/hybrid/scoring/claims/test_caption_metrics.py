@@ -11,7 +11,7 @@ import skeleton.detection
 from hybrid.config.instruction import DataConfig, TestConfig, TrainConfig
 from hybrid.data.sample import Sample, read_samples, write_samples
 from hybrid.runs.run_folder import RunFolder, write_jsonl
-from hybrid.scoring.caption_claims import caption_figures, events_of
+from hybrid.scoring.claims.caption_metrics import caption_figures, events_of
 from skeleton.events import LimbEvent, save_events
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton

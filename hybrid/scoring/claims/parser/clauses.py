@@ -1,4 +1,4 @@
-"""Chunks -> clauses: the third stage of the parser of motion claims (hybrid/scoring/claims.py).
+"""Chunks -> clauses: the third stage of the parser of motion claims (hybrid/scoring/claims/read_claims.py).
 
 A clause is one verb with what stands around it, and `link`, the way it joins what was said before: "stop" (a new
 sentence, "stop_while" and so on where one begins with "while"), "then", "before", "after", "comma", "and", "while",
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hybrid.scoring.parsing.chunk import Chunk, Clause
-from hybrid.scoring.parsing.joining import coordinates, kept_in_place, opens_state
-from hybrid.scoring.parsing.lexicon import lexicon
+from hybrid.scoring.claims.parser.chunk import Chunk, Clause
+from hybrid.scoring.claims.parser.joining import coordinates, kept_in_place, opens_state
+from hybrid.scoring.claims.parser.lexicon import lexicon
 
 _STRENGTH = ("comma", "participle", "and", "with", "while", "like", "purpose", "before", "after", "then", "stop")
 _SAME_TIME = ("while", "with", "participle", "purpose", "main", "like", "and")

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from hybrid.summary_checks import measure, sizes
+from hybrid.summary.checks import measure, sizes
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 

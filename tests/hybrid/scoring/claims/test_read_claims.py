@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
-from hybrid.scoring.claims import Claim, parse_claims
-from hybrid.scoring.parsing.clauses import clauses
-from hybrid.scoring.parsing.lexicon import lexicon
-from hybrid.scoring.parsing.wording import chunks, tokens
+from hybrid.scoring.claims.parser.clauses import clauses
+from hybrid.scoring.claims.parser.lexicon import lexicon
+from hybrid.scoring.claims.parser.wording import chunks, tokens
+from hybrid.scoring.claims.read_claims import Claim, parse_claims
 from skeleton.events import LimbEvent
 from skeleton.narration import NOTHING, describe, narrate
 from skeleton.questions import Subject

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hybrid.scoring.parsing.chunk import Chunk, Clause
-from hybrid.scoring.parsing.lexicon import lexicon
+from hybrid.scoring.claims.parser.chunk import Chunk, Clause
+from hybrid.scoring.claims.parser.lexicon import lexicon
 
 _FAMILIES = (
     frozenset(("left", "right", "side")), frozenset(("forward", "backwards", "back")), frozenset(("up", "down")),

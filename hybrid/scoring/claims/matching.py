@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hybrid.scoring.claims import Claim
-from hybrid.scoring.facts import Fact, Mismatch
+from hybrid.scoring.claims.facts import Fact, Mismatch
+from hybrid.scoring.claims.read_claims import Claim
 
 ORDER_SECONDS = 0.3  # starts this close have no order
 LASTING = ("walk", "run", "hold", "sit", "kneel", "lie", "squat")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from skeleton.vocabulary import vocabulary
 
-_FILE = Path(__file__).parents[1] / "lexicon.json"
+_FILE = Path(__file__).with_name("lexicon.json")
 _LISTS = (
     "abstract", "adjectives", "adverbs", "determiners", "motions", "parts", "persons", "plural", "prepositions",
     "pronouns", "self_words", "states", "things", "vague",

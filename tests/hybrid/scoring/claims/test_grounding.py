@@ -3,8 +3,8 @@
 import pytest
 
 from hybrid.errors import DataError
-from hybrid.scoring.claims import Claim
-from hybrid.scoring.grounding import check_caption, check_claims, score_captions
+from hybrid.scoring.claims.grounding import check_caption, check_claims, score_captions
+from hybrid.scoring.claims.read_claims import Claim
 from skeleton.events import LimbEvent
 from skeleton.narration import describe, narrate
 from skeleton.questions import Subject

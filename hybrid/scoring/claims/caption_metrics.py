@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.data.sample import Sample
-from hybrid.scoring.grounding import check_caption, score_captions
+from hybrid.scoring.claims.grounding import check_caption, score_captions
 from skeleton.errors import SkeletonError
 from skeleton.events import LimbEvent, load_events
 from skeleton.record import Skeleton

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from hybrid.scoring.parsing.chunk import Chunk
-from hybrid.scoring.parsing.lexicon import lexicon
+from hybrid.scoring.claims.parser.chunk import Chunk
+from hybrid.scoring.claims.parser.lexicon import lexicon
 
 WAYS = ("forward", "backwards", "sideways")
 _KEPT = (*WAYS, "back", "side", "circular", "other", "opposite", "high", "upper")  # adjectives that later rules ask for

@@ -1,1 +1,0 @@
-"""The stages of the parser of motion claims; `hybrid.scoring.claims` puts them together."""
