@@ -2,8 +2,12 @@
 
 Each message is one sentence: what was expected, what was found, what to do. Tools catch `HybridError`, print
 that sentence and end with a nonzero status; anything else is a fault of the program and keeps its traceback.
-Errors about videos and skeletons come from `skeleton.errors`.
+Errors about videos, skeletons and data files come from `skeleton.errors`.
 """
+
+from skeleton.errors import DataError
+
+__all__ = ["CheckpointError", "ConfigError", "DataError", "HybridError", "ModelError", "sentence"]
 
 
 class HybridError(Exception):
@@ -12,10 +16,6 @@ class HybridError(Exception):
 
 class ConfigError(HybridError, ValueError):
     """A configuration that names unknown keys, holds values of a wrong type or contradicts itself."""
-
-
-class DataError(HybridError, ValueError):
-    """A sample, prediction or data file that cannot be used as it is."""
 
 
 class ModelError(HybridError, RuntimeError):

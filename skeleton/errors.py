@@ -8,6 +8,10 @@ class SkeletonError(ValueError):
     """Base of every error that the skeleton package raises on bad input."""
 
 
+class DataError(SkeletonError):
+    """A sample, prediction or data file that cannot be used as it is."""
+
+
 class LayoutError(SkeletonError):
     """An unknown joint layout, or a layout table that contradicts itself."""
 

@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hybrid.config.loading import load_config
 from hybrid.errors import ConfigError, HybridError
-from hybrid.runs.run_folder import environment, write_json
+from hybrid.runs.run_folder import environment
 from skeleton.errors import SkeletonError
+from skeleton.jsonl import write_json
 
 BENCHES = {  # name -> module of hybrid.benches, its keys; each module has a function `measure`
     "checker": ("checker", "CheckerBench"),

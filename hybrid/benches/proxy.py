@@ -18,10 +18,10 @@ from hybrid.config.datasets import PrepareConfig, ProxyConfig
 from hybrid.config.loading import field
 from hybrid.datasets.marionette.dataset import clip_generator, make_scene, skeletons
 from hybrid.datasets.proxy import prepare_proxy
-from hybrid.runs.run_folder import read_jsonl
 from hybrid.scoring.answers import temporal_iou
 from hybrid.scoring.report import wilson
 from skeleton.events import LimbEvent
+from skeleton.jsonl import read_jsonl
 from skeleton.kinematics import measure as kinematics
 from skeleton.pose_words import poses, states
 from skeleton.questions import TASKS

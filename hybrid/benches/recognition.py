@@ -13,7 +13,8 @@ from scipy.stats import binomtest
 
 from hybrid.config.loading import field
 from hybrid.errors import DataError
-from hybrid.runs.run_folder import RunFolder, read_jsonl
+from hybrid.runs.run_folder import RunFolder
+from skeleton.jsonl import read_jsonl
 
 
 @dataclass

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import DataError
-from hybrid.runs.run_folder import numbered_jsonl, write_jsonl
+from skeleton.jsonl import numbered_jsonl, write_jsonl
 
 Answer = int | str | tuple[float, float] | None
 

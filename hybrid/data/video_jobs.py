@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid.errors import ConfigError
-from hybrid.runs.run_folder import read_jsonl, write_jsonl
 from skeleton.errors import RecordError
 from skeleton.files import claimed, sha256
+from skeleton.jsonl import read_jsonl, write_jsonl
 from skeleton.record import Skeleton
 from skeleton.video import SUFFIXES
 

@@ -24,9 +24,9 @@ from hybrid.config.datasets import FolderConfig
 from hybrid.data.sample import Sample, write_samples
 from hybrid.datasets.label_csv import SPLITS, Entry, assign_splits, read_labels
 from hybrid.errors import ConfigError, DataError
-from hybrid.runs.run_folder import read_jsonl, write_json, write_jsonl
 from skeleton.errors import SkeletonError
 from skeleton.files import sha256
+from skeleton.jsonl import read_jsonl, write_json, write_jsonl
 from skeleton.record import Skeleton
 from skeleton.video import SUFFIXES, probe
 

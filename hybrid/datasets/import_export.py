@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from hybrid.config.loading import field
 from hybrid.data.video_jobs import write_index
 from hybrid.errors import ConfigError, DataError
-from hybrid.runs.run_folder import write_json, write_jsonl
 from skeleton.errors import SkeletonError
 from skeleton.formats import FORMATS, Clip, clips, write_pyskl
+from skeleton.jsonl import write_json, write_jsonl
 from skeleton.layouts import LAYOUTS
 from skeleton.record import Skeleton
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from hybrid.config.loading import field
 from hybrid.errors import DataError
-from hybrid.runs.run_folder import write_jsonl
 from skeleton.detection import detect_events
 from skeleton.errors import SkeletonError
 from skeleton.events import LimbEvent, save_events
 from skeleton.haic import places, standard_caption
+from skeleton.jsonl import write_jsonl
 from skeleton.narration import DETAILS, narrate
 from skeleton.questions import Subject
 from skeleton.record import Skeleton

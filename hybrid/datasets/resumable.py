@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hybrid.errors import DataError
-from hybrid.runs.run_folder import read_jsonl, write_json, write_jsonl
 from skeleton.errors import SkeletonError
+from skeleton.jsonl import read_jsonl, write_json, write_jsonl
 
 Progress = Callable[[int, int], object]
 

@@ -16,11 +16,12 @@ from hybrid.modules.answering import AnswerModule
 from hybrid.modules.instruction import InstructionModule
 from hybrid.runs.build import build
 from hybrid.runs.checkpoints import load_weights
-from hybrid.runs.run_folder import RunFolder, read_jsonl, write_json, write_jsonl
+from hybrid.runs.run_folder import RunFolder
 from hybrid.scoring.claims.caption_metrics import caption_figures
 from hybrid.scoring.html import render
 from hybrid.scoring.report import score
 from skeleton.files import atomic
+from skeleton.jsonl import read_jsonl, write_json, write_jsonl
 
 
 def answer(config: TrainConfig, folder: RunFolder) -> None:

@@ -17,12 +17,13 @@ from hybrid.models.recognizer import Recognizer
 from hybrid.modules.recognition import ready
 from hybrid.runs.checkpoints import read_checkpoint
 from hybrid.runs.recognition_train import make_module
-from hybrid.runs.run_folder import RunFolder, read_jsonl, write_json, write_jsonl
+from hybrid.runs.run_folder import RunFolder
 from hybrid.scoring.html import render
 from hybrid.scoring.report import score
 from skeleton.augmentation import CORRUPTIONS
 from skeleton.files import atomic
 from skeleton.formats.common import Clip
+from skeleton.jsonl import read_jsonl, write_json, write_jsonl
 from skeleton.transforms import SkeletonBatch
 
 QUESTION = "What does the person do?"

@@ -9,7 +9,7 @@ from pathlib import Path
 from hybrid.data.sample import Sample, from_json
 from hybrid.datasets.label_csv import SPLITS
 from hybrid.errors import ConfigError, DataError
-from hybrid.runs.run_folder import numbered_jsonl
+from skeleton.jsonl import numbered_jsonl
 from skeleton.record import Skeleton
 from skeleton.video import SUFFIXES
 

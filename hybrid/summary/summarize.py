@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from hybrid.config.loading import field
 from hybrid.errors import ConfigError
-from hybrid.runs.run_folder import write_json
 from hybrid.summary.checks import Facts, Reason, measure
 from hybrid.summary.inputs import find_inputs
 from hybrid.summary.pictures import write_overlays, write_sheets
 from skeleton.errors import SkeletonError
+from skeleton.jsonl import write_json
 from skeleton.layouts import LIMBS, get_layout
 from skeleton.record import Skeleton
 

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hybrid.runs.run_folder import RunFolder, write_json, write_jsonl
+from hybrid.runs.run_folder import RunFolder
+from skeleton.jsonl import write_json, write_jsonl
 
 ROOT = Path(__file__).resolve().parents[2]
 

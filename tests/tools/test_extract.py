@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from hybrid.modules import extraction
-from hybrid.runs.run_folder import read_jsonl
 from skeleton.errors import ExtractionError
 from skeleton.extraction.build import describe
 from skeleton.extraction.persons import Detections
 from skeleton.extraction.pipeline import Extractor
 from skeleton.extraction.topdown import TopDown
+from skeleton.jsonl import read_jsonl
 from skeleton.record import Skeleton
 from skeleton.video import read_frames, write_video
 

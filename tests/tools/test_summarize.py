@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hybrid.errors import ConfigError
-from hybrid.runs.run_folder import write_jsonl
 from hybrid.summary.pictures import CAPTION, COLUMNS, ROWS, TILE, picture_of
+from skeleton.jsonl import write_jsonl
 from skeleton.record import Skeleton
 from skeleton.video import read_frames, write_video
 from tests.hybrid.summary.test_checks import COCO, make, still, swap_at

@@ -24,10 +24,10 @@ from hybrid.datasets.marionette.scene import Scene, draw_scene
 from hybrid.datasets.marionette.script import focus_of
 from hybrid.datasets.marionette.splits import SPLITS
 from hybrid.datasets.resumable import claim
-from hybrid.runs.run_folder import write_json, write_jsonl
 from skeleton.balance import balance
 from skeleton.events import event_from_json, event_to_json, save_events
 from skeleton.files import atomic
+from skeleton.jsonl import write_json, write_jsonl
 from skeleton.narration import describe
 from skeleton.questions import TASKS, Question, Subject, build_questions
 from skeleton.record import Skeleton

@@ -8,6 +8,7 @@ from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config
 from hybrid.errors import HybridError
 from hybrid.runs.kinds import kind_of
+from skeleton.errors import SkeletonError
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
@@ -16,7 +17,7 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 def test_every_configuration_loads(path):
     try:
         load_config(kind_of([str(path)]).schema, [str(path)])
-    except HybridError as error:
+    except (HybridError, SkeletonError) as error:
         pytest.fail(f"{path}: {error}")
     assert path.read_text(encoding="utf-8").startswith("#")
 

@@ -10,9 +10,9 @@ import pytest
 from hybrid.config.loading import load_config
 from hybrid.datasets.import_export import ImportConfig, export_pyskl, import_skeletons
 from hybrid.errors import ConfigError, DataError
-from hybrid.runs.run_folder import read_jsonl
 from skeleton.errors import FormatError, RecordError
 from skeleton.formats import Clip, read, write_pyskl
+from skeleton.jsonl import read_jsonl
 from skeleton.record import Skeleton
 
 

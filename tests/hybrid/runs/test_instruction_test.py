@@ -15,7 +15,8 @@ from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import config_hash, load_config
 from hybrid.data.module import load
 from hybrid.data.sample import read_samples, write_samples
-from hybrid.runs.run_folder import RunFolder, read_jsonl
+from hybrid.runs.run_folder import RunFolder
+from skeleton.jsonl import read_jsonl
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short and resumed runs
 

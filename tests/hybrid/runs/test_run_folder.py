@@ -7,7 +7,8 @@ import pytest
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config
 from hybrid.errors import DataError
-from hybrid.runs.run_folder import RunFolder, commit, environment, read_jsonl, write_json, write_jsonl
+from hybrid.runs.run_folder import RunFolder, commit, environment
+from skeleton.jsonl import read_jsonl, write_json, write_jsonl
 
 
 def test_describe_writes_a_config_that_loads_again(tmp_path):

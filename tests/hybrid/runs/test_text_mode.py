@@ -19,7 +19,7 @@ from hybrid.modules.instruction import InstructionModule
 from hybrid.runs.ask import AskConfig, ask
 from hybrid.runs.build import build, resolve_mllm
 from hybrid.runs.checkpoints import load_weights, read_checkpoint
-from hybrid.runs.run_folder import read_jsonl
+from skeleton.jsonl import read_jsonl
 from tests.hybrid.families import FAMILY_NAMES, QUESTION
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short runs

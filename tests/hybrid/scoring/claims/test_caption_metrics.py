@@ -10,9 +10,10 @@ import hybrid.runs.instruction_test as testing
 import skeleton.detection
 from hybrid.config.instruction import DataConfig, TestConfig, TrainConfig
 from hybrid.data.sample import Sample, read_samples, write_samples
-from hybrid.runs.run_folder import RunFolder, write_jsonl
+from hybrid.runs.run_folder import RunFolder
 from hybrid.scoring.claims.caption_metrics import caption_figures, events_of
 from skeleton.events import LimbEvent, save_events
+from skeleton.jsonl import write_jsonl
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 
