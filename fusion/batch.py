@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion.tokens import TokenPlan
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.record import Skeleton
 from skeleton.transforms import SkeletonBatch
 from skeleton.video import Frames

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fusion.batch import Batch
 from fusion.tokens import TokenPlan
-from hybrid.data.event_targets import columns, num_movements
+from skeleton.events.targets import columns, num_movements
 from skeleton.layouts import LIMBS
 
 

@@ -18,8 +18,8 @@ from fusion.losses import RARE, USUAL, event_loss, happening, look_loss
 from fusion.projector import Projector
 from fusion.tokens import JointTokens, LimbTokens
 from hybrid.config.instruction import EncoderConfig, FusionConfig
-from hybrid.data.event_targets import columns
 from skeleton.encoders import build_encoder
+from skeleton.events.targets import columns
 from skeleton.layouts import get_layout
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skeleton.errors import SkeletonError
+from skeleton.events.kinematics import Kinematics, measure
 from skeleton.haic import places
-from skeleton.kinematics import Kinematics, measure
 from skeleton.record import Skeleton
 
 NOBODY = "No person is seen well enough to tell a pose."

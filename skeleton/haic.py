@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from skeleton.errors import SkeletonError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.narration import NOTHING, TOGETHER_SECONDS, group_events, tell
 from skeleton.questions import Subject
 from skeleton.record import Skeleton

@@ -9,9 +9,9 @@ rates, postures that are kept, and which other persons move at that moment. The 
 from collections.abc import Callable, Sequence
 
 from skeleton.errors import SkeletonError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import vocabulary
 from skeleton.questions import POSTURE_CHANGE_SECONDS, Subject
-from skeleton.vocabulary import vocabulary
 
 DETAILS = ("brief", "normal", "full")
 TOGETHER_SECONDS = 0.3  # events of one person that start this close are told in one sentence

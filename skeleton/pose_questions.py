@@ -14,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
-from skeleton.kinematics import SIDES
+from skeleton.events.kinematics import SIDES
 from skeleton.pose_words import HEIGHTS, SAID, Words, describe_pose
 from skeleton.questions import Question, Subject
 

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.ndimage import minimum_filter1d
 
 from skeleton.errors import SkeletonError
-from skeleton.kinematics import SIDES, Kinematics
+from skeleton.events.kinematics import SIDES, Kinematics
 
 STEADY_SECONDS = 0.1
 STEP_SECONDS = 0.1  # between the moments of `poses`

@@ -18,8 +18,8 @@ from itertools import pairwise
 import numpy as np
 
 from skeleton.errors import SkeletonError
-from skeleton.events import LimbEvent
-from skeleton.vocabulary import flip_side, limb_phrase, phrase, vocabulary
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import flip_side, limb_phrase, phrase, vocabulary
 
 TASKS = ("limb", "movement", "direction", "posture", "order", "count", "interval", "interaction")
 LIMB_PAIRS = (("left arm", "right arm"), ("left leg", "right leg"), ("head", "torso"))

@@ -14,8 +14,8 @@ from hybrid.config.loading import help_text, load_config
 from hybrid.data.sample import from_json
 from hybrid.errors import ConfigError
 from hybrid.runs.kinds import KINDS, kind_of
-from skeleton.events import event_from_json
-from skeleton.vocabulary import vocabulary
+from skeleton.events.limb_event import event_from_json
+from skeleton.events.vocabulary import vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

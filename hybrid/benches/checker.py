@@ -19,10 +19,10 @@ from hybrid.datasets.marionette.dataset import make_scene, subjects_of
 from hybrid.errors import ConfigError
 from hybrid.scoring.claims.grounding import Grounding, check_caption, score_captions
 from hybrid.scoring.report import wilson
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import flip_side, vocabulary
 from skeleton.narration import describe, narrate
 from skeleton.questions import Subject
-from skeleton.vocabulary import flip_side, vocabulary
 
 FORMS = ("narrate", "describe")
 

@@ -21,12 +21,12 @@ from hybrid.datasets.marionette.splits import SPLITS
 from hybrid.errors import ConfigError
 from hybrid.scoring.answers import temporal_iou
 from hybrid.scoring.report import wilson
-from skeleton.detection import detect_events
-from skeleton.events import LimbEvent
+from skeleton.events.detectors import detect_events
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import vocabulary
 from skeleton.narration import narrate
 from skeleton.questions import Subject
 from skeleton.record import Skeleton
-from skeleton.vocabulary import vocabulary
 
 LEAST_IOU = 0.3
 OBJECT_JITTER = 0.006  # of a body height: a detector's noise on the middle of an object

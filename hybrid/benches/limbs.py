@@ -20,10 +20,10 @@ from hybrid.config.loading import field
 from hybrid.datasets.mocap_views import look
 from hybrid.errors import DataError
 from hybrid.scoring.report import wilson
-from skeleton.detection import detect_events
-from skeleton.events import LimbEvent
+from skeleton.events.detectors import detect_events
+from skeleton.events.kinematics import SIDES
+from skeleton.events.limb_event import LimbEvent
 from skeleton.formats.mocap import read_captures, to_record
-from skeleton.kinematics import SIDES
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 

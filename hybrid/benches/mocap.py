@@ -18,8 +18,8 @@ from tqdm import tqdm
 from hybrid.config.datasets import MocapConfig
 from hybrid.config.loading import field
 from hybrid.datasets.mocap import ask, generator, prepare_mocap
-from skeleton.detection import detect_events
-from skeleton.events import LimbEvent
+from skeleton.events.detectors import detect_events
+from skeleton.events.limb_event import LimbEvent
 from skeleton.jsonl import read_jsonl
 from skeleton.layouts import get_layout
 from skeleton.questions import Question

@@ -20,13 +20,13 @@ from hybrid.datasets.marionette.dataset import clip_generator, make_scene, skele
 from hybrid.datasets.proxy import prepare_proxy
 from hybrid.scoring.answers import temporal_iou
 from hybrid.scoring.report import wilson
-from skeleton.events import LimbEvent
+from skeleton.events.kinematics import measure as kinematics
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import limb_phrase, vocabulary
 from skeleton.jsonl import read_jsonl
-from skeleton.kinematics import measure as kinematics
 from skeleton.pose_words import poses, states
 from skeleton.questions import TASKS
 from skeleton.record import Skeleton
-from skeleton.vocabulary import limb_phrase, vocabulary
 
 SIZE = 256  # pixels: persons smaller than proxy tasks want are no use here
 NEAR = 0.3  # seconds by which an event may be longer than scripted

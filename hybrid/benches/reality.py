@@ -1,10 +1,10 @@
 """Marionette held against reality: the same statistics of its truth and of motion capture, both in 3D, and of its
 estimates and of what was extracted from real videos, both in 2D.
 
-One instrument measures all four: `skeleton.kinematics`, `skeleton.detection` and `skeleton.steadying`. What they get
-wrong they get wrong alike, so columns are to be compared with each other and not taken for lengths and angles. Captures
-count where somebody stays in place (Marionette's people do not walk); records are thinned to about the rate of
-Marionette, because jitter from row to row depends on it.
+One instrument measures all four: `skeleton.events.kinematics`, `skeleton.events.detectors` and
+`skeleton.events.denoising`. What they get wrong they get wrong alike, so columns are to be compared with each other
+and not taken for lengths and angles. Captures count where somebody stays in place (Marionette's people do not walk);
+records are thinned to about the rate of Marionette, because jitter from row to row depends on it.
 """
 
 from collections import defaultdict
@@ -21,15 +21,15 @@ from hybrid.config.datasets import PrepareConfig
 from hybrid.config.loading import field
 from hybrid.datasets.marionette.dataset import clip_generator, make_scene, skeletons, subjects_of
 from hybrid.errors import ConfigError, DataError
-from skeleton import kinematics
-from skeleton.detection import detect_events
-from skeleton.detection.arms import lifted
-from skeleton.events import LimbEvent
+from skeleton.events import kinematics
+from skeleton.events.denoising import unswap
+from skeleton.events.detectors import detect_events
+from skeleton.events.detectors.arms import lifted
+from skeleton.events.kinematics import BONES, SIDES, Kinematics
+from skeleton.events.limb_event import LimbEvent
 from skeleton.formats.mocap import read_captures, to_record
-from skeleton.kinematics import BONES, SIDES, Kinematics
 from skeleton.layouts import convert, get_layout
 from skeleton.record import Skeleton
-from skeleton.steadying import unswap
 
 QUANTILES = (5, 50, 95)
 PAIRS = (("marionette_3d", "captures"), ("marionette_2d", "records"))

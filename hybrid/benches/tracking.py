@@ -30,10 +30,10 @@ from hybrid.datasets.marionette.render import LIMBS, render
 from hybrid.datasets.marionette.scene import HAIR, SKIN, Person, Scene
 from hybrid.datasets.marionette.splits import TROUSERS, draw_body, draw_shade
 from hybrid.errors import ConfigError
+from skeleton.events.vocabulary import vocabulary
 from skeleton.extraction.persons import Persons, without_duplicates
 from skeleton.extraction.tracker import Tracker
 from skeleton.layouts import get_layout
-from skeleton.vocabulary import vocabulary
 
 SIZE = 360  # pixels, square
 SCALE = 0.5  # of the pictures in which silhouettes are counted

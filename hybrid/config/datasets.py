@@ -6,7 +6,7 @@ from pathlib import Path
 from hybrid.config.extraction import DetectorConfig, EstimatorConfig, ExtractConfig, SmoothingConfig, TrackerConfig
 from hybrid.config.loading import field
 from hybrid.errors import ConfigError
-from skeleton.views import VIEWS
+from skeleton.events.viewpoints import VIEWS
 
 
 @dataclass

@@ -17,7 +17,7 @@ from fusion.batch import Branch, Row
 from hybrid.config.instruction import DataConfig
 from hybrid.data.sample import Sample
 from hybrid.errors import DataError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 from skeleton.transforms import resample

@@ -22,10 +22,10 @@ from fusion.placement import joint_positions
 from fusion.pose_text import pose_as_text
 from fusion.tokens import TokenPlan, plan_tokens
 from hybrid.config.instruction import FusionConfig
-from hybrid.data.event_targets import columns, event_targets
 from hybrid.data.prompt import render
 from hybrid.errors import ModelError
 from hybrid.models.mllm import GRID, Positions
+from skeleton.events.targets import columns, event_targets
 from skeleton.layouts import LIMBS
 from skeleton.record import Skeleton
 from skeleton.transforms import SkeletonBatch, collate, kept_persons

@@ -13,7 +13,7 @@ from hybrid.data.collation import Collator
 from hybrid.data.rows import EvalBatch, EvalRows, PretrainingRows, StepSampler, TrainingRows, ValidationRows
 from hybrid.data.sample import Sample, read_samples
 from hybrid.errors import ConfigError
-from skeleton.events import load_events
+from skeleton.events.limb_event import load_events
 
 
 def load(paths: list[str], key: str) -> list[Sample]:

@@ -9,13 +9,13 @@ from tqdm import tqdm
 
 from hybrid.config.pretraining import RecordsConfig
 from hybrid.config.recognition import ActionsConfig
-from hybrid.data.event_targets import columns, event_targets
 from hybrid.data.labelled_skeletons import ActionRows, collate_rows, load_actions
 from hybrid.data.records import list_records
 from hybrid.errors import DataError
-from skeleton.detection import detect_events
 from skeleton.errors import SkeletonError
-from skeleton.events import LimbEvent
+from skeleton.events.detectors import detect_events
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.targets import columns, event_targets
 from skeleton.formats.common import Clip
 from skeleton.layouts import LIMBS, convert
 from skeleton.record import Skeleton
@@ -72,7 +72,7 @@ def windows_of(name: str, record: Skeleton, seconds: float) -> list[Clip]:
 class WindowRows(ActionRows):
     """Clips as `ActionRows` gives them, with targets [M, K, G, F] of their limb events and texts [1 + limbs, E] behind.
 
-    events: of each clip, as `skeleton.detection` finds them; None leaves the targets out. bins of `stride` rows.
+    events: of each clip, as `skeleton.events.detectors` finds them; None leaves the targets out. bins of `stride` rows.
     """
 
     def __init__(

@@ -20,14 +20,14 @@ from hybrid.datasets.mocap_views import look, sides_shown, windows
 from hybrid.datasets.resumable import make_set
 from hybrid.errors import DataError
 from skeleton.balance import balance, frequent
-from skeleton.events import LimbEvent, event_from_json, event_to_json, save_events
+from skeleton.events.limb_event import LimbEvent, event_from_json, event_to_json, save_events
+from skeleton.events.viewpoints import VIEWS, is_observable
 from skeleton.files import sha256
 from skeleton.formats.bvh import read_motion
 from skeleton.formats.mocap import Motion, read_captures, to_record
 from skeleton.jsonl import write_jsonl
 from skeleton.questions import TASKS, Question, Subject, build_questions, counted_movements
 from skeleton.record import Skeleton
-from skeleton.views import VIEWS, is_observable
 
 VERSION = 1
 QUESTIONS_PER_CLIP = 7.0  # on average, at most; where answers are balanced
@@ -130,11 +130,11 @@ def prepare_mocap(
 ) -> dict:
     """Makes the set and returns what info.json says; a finished set is only read, captures that failed are tried again.
 
-    detect: finds the events of a 3D record; None: skeleton.detection. progress(done, total) is called after each
+    detect: finds the events of a 3D record; None: skeleton.events.detectors. progress(done, total) is called after each
     capture. Raises DataError where the folder holds a set made with other settings, or no capture can be used.
     """
     if detect is None:
-        from skeleton.detection import detect_events as detect
+        from skeleton.events.detectors import detect_events as detect
     folder = Path(config.output).expanduser()
     config = replace(config, output=str(folder))
     captures, told = list_captures(config)

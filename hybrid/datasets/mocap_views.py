@@ -15,10 +15,10 @@ from hybrid.datasets.marionette.camera import Camera
 from hybrid.datasets.marionette.noise import LAYOUT, THRESHOLD, NoiseModel, bounding_boxes, estimate_joints
 from hybrid.datasets.marionette.scene import YAW
 from hybrid.errors import DataError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.viewpoints import facing, view_of
 from skeleton.layouts import convert, get_layout
 from skeleton.record import Skeleton
-from skeleton.views import facing, view_of
 
 YAW_DEGREES, ELEVATION_DEGREES = 20.0, 14.0
 FIELD = (0.9, 1.4)  # focal length in picture widths: 58 to 39 degrees

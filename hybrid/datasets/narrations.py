@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hybrid.config.loading import field
 from hybrid.errors import DataError
-from skeleton.detection import detect_events
 from skeleton.errors import SkeletonError
-from skeleton.events import LimbEvent, save_events
+from skeleton.events.detectors import detect_events
+from skeleton.events.limb_event import LimbEvent, save_events
 from skeleton.haic import places, standard_caption
 from skeleton.jsonl import write_jsonl
 from skeleton.narration import DETAILS, narrate

@@ -27,12 +27,12 @@ from hybrid.datasets.proxy_windows import Window, could_tell, legs_seen, observe
 from hybrid.datasets.resumable import make_set
 from hybrid.errors import DataError
 from skeleton.balance import balance, frequent
+from skeleton.events.vocabulary import vocabulary
 from skeleton.narration import describe
 from skeleton.pose_questions import DIFFERENCE, POSE, Posed, pose_questions
 from skeleton.pose_words import poses
 from skeleton.questions import TASKS, Question, build_questions
 from skeleton.record import Skeleton
-from skeleton.vocabulary import vocabulary
 
 VERSION = 1
 CAPTION = "caption"

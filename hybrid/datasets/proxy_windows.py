@@ -14,14 +14,14 @@ from itertools import combinations
 import numpy as np
 
 from hybrid.errors import DataError
-from skeleton.detection import MOVING, detect_events
-from skeleton.events import LimbEvent
+from skeleton.events.detectors import MOVING, detect_events
+from skeleton.events.kinematics import SIDES, Kinematics, camera_shift, measure
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.viewpoints import is_observable
 from skeleton.haic import in_row
-from skeleton.kinematics import SIDES, Kinematics, camera_shift, measure
 from skeleton.layouts import convert, get_layout
 from skeleton.questions import Subject
 from skeleton.record import Skeleton
-from skeleton.views import is_observable
 
 SHORTEST_SECONDS = 1.0  # of a window
 THERE = 0.1  # share of a window's rows from which a person counts as there

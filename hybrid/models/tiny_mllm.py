@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from hybrid.config.instruction import TinyConfig
-from skeleton.vocabulary import vocabulary
+from skeleton.events.vocabulary import vocabulary
 
 VERSION = 2  # of what this file builds from equal settings
 MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")

@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from fusion.losses import RARE
 from hybrid.config.pretraining import PretrainingConfig
-from hybrid.data.event_targets import columns
 from hybrid.data.labelled_skeletons import seed_of
 from hybrid.modules.optimizers import make_optimizer, scheduled, warm_cosine
 from hybrid.modules.recognition import augment, ready
 from skeleton.encoders import Encoder, JointFeatures
+from skeleton.events.targets import columns
 from skeleton.layouts import LIMBS, get_layout
 from skeleton.pretraining import build_objective
 from skeleton.transforms import SkeletonBatch

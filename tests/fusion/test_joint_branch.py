@@ -9,9 +9,9 @@ from fusion.event_words import EventWords, total_counts
 from fusion.joint_branch import OracleBranch
 from fusion.losses import USUAL, happening, look_loss
 from fusion.tokens import TokenPlan
-from hybrid.data.event_targets import columns
 from hybrid.runs.build import build
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.targets import columns
 from skeleton.layouts import LIMBS
 
 WAVE, UP, REPEATED = columns()["wave"], columns()["up"], columns()["repetitions"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skeleton.errors import SkeletonError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.haic import places, standard_caption
 from skeleton.narration import NOTHING
 from skeleton.questions import Subject

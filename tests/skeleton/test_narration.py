@@ -3,7 +3,7 @@
 import pytest
 
 from skeleton.errors import SkeletonError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.narration import NOTHING, describe, narrate
 from skeleton.questions import Subject
 

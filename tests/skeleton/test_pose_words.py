@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skeleton.errors import SkeletonError
-from skeleton.kinematics import measure
+from skeleton.events.kinematics import measure
 from skeleton.pose_words import ASPECTS, describe_pose, poses
 from tests.skeleton.figures import figure, record
 

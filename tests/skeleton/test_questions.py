@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skeleton.balance import balance
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.questions import TASKS, QuestionError, Subject, build_questions, counted_movements, flipped
 
 WAVE = LimbEvent(person=0, limb="left arm", movement="wave", start=0.5, end=1.7, count=3)

@@ -57,7 +57,7 @@ def test_makes_a_set_of_a_folder(tmp_path):
 
 
 def test_makes_a_test_set_of_captures(tmp_path):
-    pytest.importorskip("skeleton.detection", reason="events are found by skeleton.detection")
+    pytest.importorskip("skeleton.events.detectors", reason="events are found by skeleton.events.detectors")
     (tmp_path / "captures").mkdir()
     lift = np.concatenate([np.linspace(-80, 80, 45), np.linspace(80, -80, 45)])
     for name in "ab":

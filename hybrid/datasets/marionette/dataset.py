@@ -25,14 +25,14 @@ from hybrid.datasets.marionette.script import focus_of
 from hybrid.datasets.marionette.splits import SPLITS
 from hybrid.datasets.resumable import claim
 from skeleton.balance import balance
-from skeleton.events import event_from_json, event_to_json, save_events
+from skeleton.events.limb_event import event_from_json, event_to_json, save_events
+from skeleton.events.viewpoints import is_observable
 from skeleton.files import atomic
 from skeleton.jsonl import write_json, write_jsonl
 from skeleton.narration import describe
 from skeleton.questions import TASKS, Question, Subject, build_questions
 from skeleton.record import Skeleton
 from skeleton.video import write_video
-from skeleton.views import is_observable
 
 VERSION = 3
 QUESTIONS_PER_CLIP = 7.0  # on average, at most

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid.datasets.marionette.body import CHANNEL, REST, SIDES, Proportions, arm_angles, rest_pose
-from skeleton.events import LimbEvent
-from skeleton.vocabulary import vocabulary
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import vocabulary
 
 ARM = ("lift", "sweep", "fore_lift", "fore_sweep")
 LONGEST_CYCLE_SECONDS = 1.5

@@ -14,8 +14,8 @@ from hybrid.datasets.marionette.camera import Camera, draw_camera
 from hybrid.datasets.marionette.motion import RELEASE, Move, animate
 from hybrid.datasets.marionette.script import Composer, Focus, fitting_view
 from hybrid.datasets.marionette.splits import TROUSERS, draw_body, draw_shade, split_of_outfit
-from skeleton.events import LimbEvent
-from skeleton.vocabulary import vocabulary
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import vocabulary
 
 YAW = {"front": 0.0, "back": 180.0, "right": 90.0, "left": -90.0}
 OBLIQUE, OBLIQUE_LYING = 35.0, 14.0  # degrees that a person is turned from its view at most

@@ -10,9 +10,9 @@ import numpy as np
 
 from hybrid.datasets.marionette.motion import Move
 from hybrid.datasets.marionette.splits import KINDS, split_of_pair
-from skeleton.events import LimbEvent
-from skeleton.views import is_observable
-from skeleton.vocabulary import vocabulary
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.viewpoints import is_observable
+from skeleton.events.vocabulary import vocabulary
 
 POSTURES = ("sit", "kneel", "squat", "lie")
 WEIGHTS = {  # how often a primitive is drawn, 1 where not listed

@@ -7,7 +7,7 @@ without sharing a cell. Colour words and primitives are shared, else nothing cou
 import numpy as np
 
 from hybrid.datasets.marionette.body import Proportions
-from skeleton.vocabulary import vocabulary
+from skeleton.events.vocabulary import vocabulary
 
 SPLITS = ("train", "val", "test")
 TROUSERS = {

@@ -16,9 +16,9 @@ from typing import Any
 from hybrid.data.sample import Sample
 from hybrid.scoring.claims.grounding import check_caption, score_captions
 from skeleton.errors import SkeletonError
-from skeleton.events import LimbEvent, load_events
+from skeleton.events.limb_event import LimbEvent, load_events
+from skeleton.events.vocabulary import vocabulary
 from skeleton.record import Skeleton
-from skeleton.vocabulary import vocabulary
 
 TASK = "caption"
 
@@ -62,7 +62,7 @@ def events_of(sample: Sample, truths: dict[Path, dict] | None = None) -> tuple[l
     made = events is not None
     if events is None:
         try:
-            from skeleton.detection import detect_events  # only here: made data sets need no detectors
+            from skeleton.events.detectors import detect_events
 
             events = detect_events(Skeleton.load(sample.skeleton))
         except (SkeletonError, FileNotFoundError):

@@ -22,9 +22,9 @@ from hybrid.scoring.claims.facts import Fact, Mismatch, compare, facts_of, named
 from hybrid.scoring.claims.matching import is_reversed, match
 from hybrid.scoring.claims.read_claims import Claim, parse_claims
 from hybrid.scoring.report import wilson
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import vocabulary
 from skeleton.questions import Subject
-from skeleton.vocabulary import vocabulary
 
 _WITH_RAISE = ("wave", "greet", "touch", "reach", "throw", "hold")
 

@@ -5,7 +5,7 @@ import pytest
 
 from hybrid.datasets.marionette.body import forward_kinematics
 from hybrid.datasets.marionette.motion import animate
-from tests.skeleton.detection.bodies import BODY, TIMES, move
+from tests.skeleton.events.detectors.bodies import BODY, TIMES, move
 
 NAMES = {  # joints of the built-in body -> those of a capture
     "pelvis": "Hips", "neck": "Neck", "head": "Head", "left_shoulder": "LeftArm", "left_elbow": "LeftForeArm",

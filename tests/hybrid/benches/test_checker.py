@@ -10,7 +10,7 @@ import pytest
 from hybrid.benches import checker
 from hybrid.benches.checker import CheckerBench, counts, directions, measure, orders, sides
 from hybrid.errors import ConfigError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 
 BENCH = Path(__file__).resolve().parents[3] / "tools" / "bench.py"
 

@@ -6,7 +6,7 @@ import pytest
 
 from hybrid.benches.events import EventsBench, Tally, matched, measure
 from hybrid.errors import ConfigError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 
 WAVE = LimbEvent(person=0, limb="left arm", movement="wave", start=1.0, end=3.0, count=3)
 TURN = LimbEvent(person=0, limb="head", movement="turn", direction="up", start=3.5, end=4.6)

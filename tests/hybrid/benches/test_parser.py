@@ -11,7 +11,7 @@ from hybrid.benches import parser
 from hybrid.benches.parser import ParserBench, figures, labels, measure, sentences, written
 from hybrid.errors import ConfigError, DataError
 from hybrid.scoring.claims.read_claims import parse_claims
-from skeleton.vocabulary import vocabulary
+from skeleton.events.vocabulary import vocabulary
 
 BENCH = Path(__file__).resolve().parents[3] / "tools" / "bench.py"
 

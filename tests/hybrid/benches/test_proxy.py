@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hybrid.benches.proxy import ProxyBench, agrees, measure
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.questions import TASKS, Subject, build_questions
 
 WAVE = LimbEvent(person=0, limb="left arm", movement="wave", start=0.5, end=1.7, count=3)

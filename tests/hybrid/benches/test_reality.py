@@ -12,7 +12,7 @@ from hybrid.benches.tables import compared
 from hybrid.config.datasets import PrepareConfig
 from hybrid.datasets.marionette.dataset import make_scene, skeletons
 from hybrid.errors import ConfigError, DataError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.record import Skeleton
 
 

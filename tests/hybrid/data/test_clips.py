@@ -14,7 +14,7 @@ from hybrid.data.sample import Sample, read_samples
 from hybrid.errors import DataError
 from hybrid.modules.answering import write
 from skeleton.errors import RecordError, VideoError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.layouts import convert
 from skeleton.record import Skeleton
 from skeleton.video import write_video

@@ -9,9 +9,9 @@ import torch
 from fusion.batch import Branch
 from fusion.errors import FusionError
 from fusion.pose_text import pose_as_text
-from hybrid.data.event_targets import columns
 from skeleton.errors import SkeletonError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.targets import columns
 from skeleton.layouts import LIMBS
 
 QUESTION = "Which limb does the person raise?"

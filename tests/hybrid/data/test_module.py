@@ -12,7 +12,7 @@ from hybrid.data.sample import Sample, read_samples, write_samples
 from hybrid.errors import ConfigError, DataError
 from hybrid.models.mllm import Positions, load_hf_config, load_processor
 from hybrid.runs.build import resolve_mllm
-from skeleton.events import LimbEvent, save_events
+from skeleton.events.limb_event import LimbEvent, save_events
 
 
 def sample(number, video="a.mp4", start=0.0, **more):

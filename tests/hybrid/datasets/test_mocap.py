@@ -12,7 +12,7 @@ from hybrid.data.sample import read_samples
 from hybrid.datasets.mocap import list_captures, make_clips, prepare_mocap, told
 from hybrid.errors import ConfigError, DataError
 from skeleton.errors import FormatError
-from skeleton.events import LimbEvent, load_events
+from skeleton.events.limb_event import LimbEvent, load_events
 from skeleton.formats.mocap import read_captures
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton

@@ -9,7 +9,7 @@ from hybrid.datasets.marionette.body import rotate_y
 from hybrid.datasets.marionette.camera import Camera
 from hybrid.datasets.mocap_views import look, sides_shown, windows
 from hybrid.errors import DataError
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.formats.bvh import read_bvh
 from skeleton.layouts import convert, get_layout
 from tests.skeleton.formats.bvh_files import bvh_text, walk

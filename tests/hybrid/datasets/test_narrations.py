@@ -4,8 +4,8 @@ import pytest
 
 from hybrid.datasets.narrations import EventsConfig, tell_records, told
 from hybrid.errors import DataError
-from skeleton.events import load_events
-from tests.skeleton.detection.bodies import joints, move, planar
+from skeleton.events.limb_event import load_events
+from tests.skeleton.events.detectors.bodies import joints, move, planar
 
 
 def test_records_are_told_in_every_form_and_a_bad_one_is_set_aside(tmp_path):

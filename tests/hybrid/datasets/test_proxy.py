@@ -19,7 +19,7 @@ from hybrid.datasets.marionette.dataset import clip_generator, make_scene, skele
 from hybrid.datasets.proxy import make_window, prepare_proxy, told
 from hybrid.datasets.proxy_windows import windows
 from hybrid.errors import ConfigError, DataError
-from skeleton.kinematics import measure
+from skeleton.events.kinematics import measure
 from skeleton.layouts import get_layout
 from skeleton.pose_questions import DIFFERENCE, POSE
 from skeleton.pose_words import poses, states

@@ -6,7 +6,7 @@ import numpy as np
 
 from hybrid.datasets import proxy_windows
 from hybrid.datasets.proxy_windows import could_tell, name_of, observed, people, windows
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.layouts import get_layout
 from tests.skeleton.figures import figure, record
 

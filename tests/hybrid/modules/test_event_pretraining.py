@@ -10,10 +10,10 @@ from fusion.batch import Row
 from fusion.event_words import total_counts
 from fusion.losses import RARE, event_loss, happening
 from fusion.tokens import TokenPlan
-from hybrid.data.event_targets import columns
 from hybrid.modules.event_pretraining import EventPretraining
 from hybrid.runs.build import build
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.targets import columns
 
 PLAN = TokenPlan(
     torch.tensor([2, 2]), torch.tensor([1.0, 1.0]), torch.tensor([[True], [True]]), 1

@@ -7,13 +7,13 @@ import torch
 from hybrid.config.loading import load_config
 from hybrid.config.pretraining import PretrainingConfig
 from hybrid.config.recognition import RecognitionConfig
-from hybrid.data.event_targets import columns
 from hybrid.data.skeleton_windows import WindowRows, find_events, load_windows, windows_of
 from hybrid.errors import ConfigError, DataError
 from hybrid.runs import encoder_pretraining, recognition_train
 from hybrid.runs.kinds import kind_of
 from hybrid.runs.run_folder import RunFolder
 from skeleton.errors import SkeletonError
+from skeleton.events.targets import columns
 from skeleton.layouts import LIMBS
 from tests.skeleton.figures import figure, record
 

@@ -9,7 +9,7 @@ from hybrid.modules.instruction import InstructionModule
 from hybrid.runs.build import build
 from hybrid.runs.checkpoints import load_weights, read_checkpoint, start_from
 from hybrid.runs.instruction_train import train
-from skeleton.events import LimbEvent, save_events
+from skeleton.events.limb_event import LimbEvent, save_events
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning remarks on short runs
 

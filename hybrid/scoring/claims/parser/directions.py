@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skeleton.vocabulary import vocabulary
+from skeleton.events.vocabulary import vocabulary
 
 _ANY_WAY = ("forward", "back", "left", "right")
 _LEGAL = {  # the guide's directions, which are more than the vocabulary's

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from skeleton.vocabulary import vocabulary
+from skeleton.events.vocabulary import vocabulary
 
 _FILE = Path(__file__).with_name("lexicon.json")
 _LISTS = (

@@ -13,7 +13,7 @@ from hybrid.scoring.claims.parser.chunk import Chunk, Clause
 from hybrid.scoring.claims.parser.directions import direction_of, has_sides
 from hybrid.scoring.claims.parser.lexicon import Frame, lexicon
 from hybrid.scoring.claims.parser.scene import Scene, fitting, scene_of
-from skeleton.vocabulary import flip_side, vocabulary
+from skeleton.events.vocabulary import flip_side, vocabulary
 
 _UNCOUNTED = ("walk", "run")
 _LOW = frozenset(("sit", "kneel", "squat", "lie", "bow", "lean"))  # from these one may stand up

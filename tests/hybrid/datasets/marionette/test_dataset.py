@@ -14,7 +14,7 @@ from hybrid.datasets.marionette.dataset import ask, clip_generator, make_clip, m
 from hybrid.datasets.marionette.noise import THRESHOLD, hidden_joints, true_joints
 from hybrid.errors import ConfigError, DataError
 from skeleton.balance import balance
-from skeleton.events import load_events
+from skeleton.events.limb_event import load_events
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 from skeleton.video import probe

@@ -6,8 +6,8 @@ import pytest
 from hybrid.datasets.marionette.body import forward_kinematics, rest_pose
 from hybrid.datasets.marionette.motion import Move, animate, min_jerk
 from hybrid.datasets.marionette.splits import KINDS, draw_body
-from skeleton.events import LimbEvent
-from skeleton.vocabulary import vocabulary
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import vocabulary
 
 TIMES = np.arange(0, 6, 1 / 32)
 BODY = draw_body(np.random.default_rng(3), "train")

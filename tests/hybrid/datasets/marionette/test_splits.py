@@ -9,9 +9,9 @@ from hybrid.config.datasets import PrepareConfig
 from hybrid.datasets.marionette.dataset import make_scene
 from hybrid.datasets.marionette.script import FOCI, focus_of
 from hybrid.datasets.marionette.splits import KINDS, SPLITS, TROUSERS, draw_cell, split_of_outfit, split_of_pair
-from skeleton.events import LimbEvent
-from skeleton.views import is_observable
-from skeleton.vocabulary import vocabulary
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.viewpoints import is_observable
+from skeleton.events.vocabulary import vocabulary
 
 CONFIG = PrepareConfig(output="unused", clips=1)
 

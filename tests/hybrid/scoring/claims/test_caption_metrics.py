@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import hybrid.runs.instruction_test as testing
-import skeleton.detection
+import skeleton.events.detectors
 from hybrid.config.instruction import DataConfig, TestConfig, TrainConfig
 from hybrid.data.sample import Sample, read_samples, write_samples
 from hybrid.runs.run_folder import RunFolder
 from hybrid.scoring.claims.caption_metrics import caption_figures, events_of
-from skeleton.events import LimbEvent, save_events
+from skeleton.events.limb_event import LimbEvent, save_events
 from skeleton.jsonl import write_jsonl
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
@@ -52,7 +52,7 @@ def line(text, identifier="c", **more):
 
 
 def test_events_written_beside_a_made_set_are_used_and_not_computed(made, monkeypatch):
-    monkeypatch.setattr(skeleton.detection, "detect_events", lambda record: pytest.fail("computed"))
+    monkeypatch.setattr(skeleton.events.detectors, "detect_events", lambda record: pytest.fail("computed"))
     assert events_of(caption(skeleton=made, meta={"clip": "one"})) == ([WAVE, NOD, OTHER], True)
     assert events_of(caption(skeleton=made, meta={"clip": "one"}, person=2)) == ([OTHER], True)
     figures = caption_figures(
@@ -71,7 +71,9 @@ def test_seconds_are_those_of_the_sample(made):
 
 def test_other_events_are_computed_from_the_skeleton(tmp_path, monkeypatch):
     path = a_skeleton(tmp_path / "one.npz")
-    monkeypatch.setattr(skeleton.detection, "detect_events", lambda record: [WAVE] if len(record.track_ids) else [])
+    monkeypatch.setattr(
+        skeleton.events.detectors, "detect_events", lambda record: [WAVE] if len(record.track_ids) else []
+    )
     assert events_of(caption(skeleton=path)) == ([WAVE], False)
     claims = caption_figures([line("he throws a ball and waves")], [caption(skeleton=path)])["claims"]
     assert (claims["precision"], claims["cannot_tell"]) == (1.0, 1)  # nothing is known of things here

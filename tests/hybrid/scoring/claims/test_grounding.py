@@ -5,7 +5,7 @@ import pytest
 from hybrid.errors import DataError
 from hybrid.scoring.claims.grounding import check_caption, check_claims, score_captions
 from hybrid.scoring.claims.read_claims import Claim
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.narration import describe, narrate
 from skeleton.questions import Subject
 

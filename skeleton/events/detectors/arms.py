@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.signal import find_peaks
 
-from skeleton.detection.signals import Found, core, excursions, lift, middle, repeated, thresholds
-from skeleton.kinematics import Kinematics
+from skeleton.events.detectors.signals import Found, core, excursions, lift, middle, repeated, thresholds
+from skeleton.events.kinematics import Kinematics
 
 
 def arm(body: Kinematics, side: str) -> list[Found]:

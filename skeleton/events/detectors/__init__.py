@@ -3,6 +3,6 @@
 Detectors, one file each, read kinematics and the numbers of thresholds.json and know nothing of each other.
 """
 
-from skeleton.detection.detect import MOVING, detect_events
+from skeleton.events.detectors.detect import MOVING, detect_events
 
 __all__ = ["MOVING", "detect_events"]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hybrid.data.event_targets import COVER, columns, event_targets
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.targets import COVER, columns, event_targets
 from skeleton.layouts import LIMBS
 
 LEFT, RIGHT = LIMBS.index("left arm"), LIMBS.index("right arm")

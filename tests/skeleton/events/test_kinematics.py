@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from skeleton.errors import SkeletonError
-from skeleton.kinematics import camera_shift, measure
+from skeleton.events.denoising import bridge, unswap, without_flicker
+from skeleton.events.kinematics import camera_shift, measure
 from skeleton.layouts import convert, get_layout
-from skeleton.steadying import bridge, unswap, without_flicker
-from tests.skeleton.detection.bodies import TIMES, joints, move, planar, solid
+from tests.skeleton.events.detectors.bodies import TIMES, joints, move, planar, solid
 
 COCO = get_layout("coco17")
 

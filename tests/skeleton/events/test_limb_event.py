@@ -1,7 +1,7 @@
 import pytest
 
 from skeleton.errors import SkeletonError
-from skeleton.events import EventError, LimbEvent, event_from_json, event_to_json, load_events, save_events
+from skeleton.events.limb_event import EventError, LimbEvent, event_from_json, event_to_json, load_events, save_events
 
 WAVE = {"person": 3, "limb": "left arm", "movement": "wave", "start": 0.5, "end": 2.0}
 RAISE = WAVE | {"movement": "raise"}

@@ -1,6 +1,6 @@
 import pytest
 
-from skeleton.vocabulary import VocabularyError, flip_side, limb_phrase, phrase, vocabulary
+from skeleton.events.vocabulary import VocabularyError, flip_side, limb_phrase, phrase, vocabulary
 
 
 def test_every_movement_is_sound():

@@ -14,9 +14,19 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from skeleton.errors import SkeletonError
+from skeleton.events.denoising import (
+    between_sides,
+    bridge,
+    held,
+    rolling,
+    shake,
+    smooth,
+    trust,
+    unswap,
+    without_flicker,
+)
 from skeleton.layouts import convert, get_layout
 from skeleton.record import Skeleton
-from skeleton.steadying import between_sides, bridge, held, rolling, shake, smooth, trust, unswap, without_flicker
 
 SMOOTHING_SECONDS = {2: 0.045, 3: 0.02}  # of joints, by coordinates; a fast repetition lasts half a second
 DOUBTFUL = 2.5  # times as much for a joint that the estimator doubts, such as one behind the trunk

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from skeleton.detection.arms import arm
-from skeleton.detection.head import head
-from skeleton.detection.interactions import with_objects, with_persons
-from skeleton.detection.legs import leg
-from skeleton.detection.signals import Found, thresholds
-from skeleton.detection.trunk import bends, trunk
-from skeleton.detection.whole_body import whole_body
-from skeleton.events import LimbEvent
-from skeleton.kinematics import SIDES, Kinematics, camera_shift, measure
+from skeleton.events.detectors.arms import arm
+from skeleton.events.detectors.head import head
+from skeleton.events.detectors.interactions import with_objects, with_persons
+from skeleton.events.detectors.legs import leg
+from skeleton.events.detectors.signals import Found, thresholds
+from skeleton.events.detectors.trunk import bends, trunk
+from skeleton.events.detectors.whole_body import whole_body
+from skeleton.events.kinematics import SIDES, Kinematics, camera_shift, measure
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import vocabulary
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
-from skeleton.vocabulary import vocabulary
 
 VISIBLE = 0.3  # confidence from which a joint is visible, where a record does not say
 SURE = 1.5  # times the confidence from which a joint is visible, that the moving joints must have in 2D

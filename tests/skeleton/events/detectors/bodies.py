@@ -8,7 +8,7 @@ from hybrid.datasets.marionette.motion import Move, animate
 from hybrid.datasets.marionette.noise import joint_names
 from hybrid.datasets.marionette.scene import YAW
 from hybrid.datasets.marionette.splits import draw_body
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.record import Skeleton
 
 FPS, SECONDS = 16.0, 5.0

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.ndimage import binary_closing
 
-from skeleton.detection.arms import lifted
-from skeleton.detection.signals import Found, core, middle, runs, thresholds
-from skeleton.kinematics import SIDES, Kinematics
+from skeleton.events.detectors.arms import lifted
+from skeleton.events.detectors.signals import Found, core, middle, runs, thresholds
+from skeleton.events.kinematics import SIDES, Kinematics
 
 
 def with_objects(body: Kinematics, found: list[Found], objects: Mapping[str, np.ndarray]) -> list[Found]:

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, grey_opening
 
-from skeleton.detection.signals import Found, core, excursions, middle, repeated, thresholds
-from skeleton.kinematics import SIDES, Kinematics
-from skeleton.steadying import between_sides
+from skeleton.events.denoising import between_sides
+from skeleton.events.detectors.signals import Found, core, excursions, middle, repeated, thresholds
+from skeleton.events.kinematics import SIDES, Kinematics
 
 
 def whole_body(body: Kinematics) -> list[Found]:

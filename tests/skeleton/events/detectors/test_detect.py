@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import skeleton.detection
-from skeleton.detection import detect_events
-from skeleton.detection.signals import thresholds
+import skeleton.events.detectors
+from skeleton.events.detectors import detect_events
+from skeleton.events.detectors.signals import thresholds
+from skeleton.events.vocabulary import flip_side
 from skeleton.layouts import get_layout
-from skeleton.vocabulary import flip_side
-from tests.skeleton.detection.bodies import SECONDS, TIMES, camera, joints, move, planar, solid
+from tests.skeleton.events.detectors.bodies import SECONDS, TIMES, camera, joints, move, planar, solid
 
 COCO = get_layout("coco17")
 SIDED = [
@@ -255,7 +255,7 @@ def test_a_turn_of_the_body_is_told_in_3d(direction):
 
 
 def test_every_threshold_is_used_and_explained():
-    folder = Path(skeleton.detection.__file__).parent
+    folder = Path(skeleton.events.detectors.__file__).parent
     code = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     for entries in json.loads((folder / "thresholds.json").read_text(encoding="utf-8")).values():
         for name, (value, meaning) in entries.items():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from skeleton.events.viewpoints import VIEWS, facing, view_of
 from skeleton.formats.bvh import read_bvh
-from skeleton.views import VIEWS, facing, view_of
 from tests.skeleton.formats.bvh_files import bvh_text
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skeleton.detection.signals import Found, excursions, repeated, thresholds
-from skeleton.kinematics import Kinematics
+from skeleton.events.detectors.signals import Found, excursions, repeated, thresholds
+from skeleton.events.kinematics import Kinematics
 
 
 def trunk(body: Kinematics) -> list[Found]:

@@ -5,7 +5,7 @@ A view is named by the side of the person that the camera sees: front, back, lef
 
 import numpy as np
 
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 

@@ -9,9 +9,9 @@ from functools import cache
 
 import numpy as np
 
-from skeleton.events import LimbEvent
+from skeleton.events.limb_event import LimbEvent
+from skeleton.events.vocabulary import vocabulary
 from skeleton.layouts import LIMBS
-from skeleton.vocabulary import vocabulary
 
 COVER = 0.3
 _PARTS = {

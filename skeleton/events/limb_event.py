@@ -5,15 +5,14 @@ captions and the checker are computed from. Times are seconds of the video's clo
 to the list of the design: `target`, the object, body part or person that the movement is aimed at.
 """
 
-import json
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from skeleton.errors import SkeletonError
-from skeleton.vocabulary import phrase, vocabulary
+from skeleton.events.vocabulary import phrase, vocabulary
+from skeleton.jsonl import numbered_jsonl, write_jsonl
 
 FRAMES_OF_REFERENCE = ("person", "image")
 
@@ -104,20 +103,14 @@ def event_from_json(data: dict) -> LimbEvent:
 
 def save_events(path: str | Path, clips: Iterable[tuple[str, list[LimbEvent]]]) -> None:
     """Write one line {"clip", "events"} for each clip, atomically."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        for clip, events in clips:
-            file.write(json.dumps({"clip": clip, "events": [event_to_json(event) for event in events]}) + "\n")
-    os.replace(temporary, path)
+    write_jsonl(path, ({"clip": clip, "events": [event_to_json(event) for event in events]} for clip, events in clips))
 
 
 def load_events(path: str | Path) -> dict[str, list[LimbEvent]]:
-    """{clip: events} of a file written by save_events; EventError names file and line."""
+    """{clip: events} of a file written by save_events; DataError or EventError names file and line."""
     result = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, data in numbered_jsonl(path):
         try:
-            data = json.loads(line)
             result[data["clip"]] = [event_from_json(event) for event in data["events"]]
         except (KeyError, TypeError, ValueError) as error:
             raise EventError(

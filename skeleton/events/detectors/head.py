@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.signal import find_peaks
 
-from skeleton.detection.signals import Found, excursions, middle, quiet, repeated, thresholds
-from skeleton.kinematics import Kinematics
+from skeleton.events.detectors.signals import Found, excursions, middle, quiet, repeated, thresholds
+from skeleton.events.kinematics import Kinematics
 
 
 def head(body: Kinematics, postures: list[Found], bends: list[Found]) -> list[Found]:

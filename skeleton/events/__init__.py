@@ -1,0 +1,1 @@
+"""Limb events: the vocabulary, kinematics, detectors, and targets of training."""
