@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from fusion.tokens import TokenPlan
 from skeleton.events.limb_event import LimbEvent
+from skeleton.inputs.batch import SkeletonBatch
 from skeleton.record import Skeleton
-from skeleton.transforms import SkeletonBatch
 from skeleton.video import Frames
 
 

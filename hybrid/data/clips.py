@@ -18,9 +18,9 @@ from hybrid.config.instruction import DataConfig
 from hybrid.data.sample import Sample
 from hybrid.errors import DataError
 from skeleton.events.limb_event import LimbEvent
+from skeleton.inputs.resampling import resample
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
-from skeleton.transforms import resample
 from skeleton.video import Frames, sample_frames
 
 

@@ -26,9 +26,9 @@ from hybrid.data.prompt import render
 from hybrid.errors import ModelError
 from hybrid.models.mllm import GRID, Positions
 from skeleton.events.targets import columns, event_targets
+from skeleton.inputs.batch import SkeletonBatch, collate, kept_persons
 from skeleton.layouts import LIMBS
 from skeleton.record import Skeleton
-from skeleton.transforms import SkeletonBatch, collate, kept_persons
 
 # What a processor gives for videos goes to the model; these also decide position ids.
 CLOCKS = (GRID, "second_per_grid_ts")

@@ -19,8 +19,8 @@ from hybrid.config.recognition import ActionsConfig, RecognitionConfig
 from hybrid.errors import DataError
 from skeleton import formats
 from skeleton.formats.common import Clip, choose_layout
+from skeleton.inputs.batch import SkeletonBatch, kept_persons
 from skeleton.record import Skeleton
-from skeleton.transforms import SkeletonBatch, kept_persons
 
 HIDDEN = 0.5  # confidence of a joint that is annotated and hidden
 CORNER = (

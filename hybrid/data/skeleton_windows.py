@@ -17,9 +17,9 @@ from skeleton.events.detectors import detect_events
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.targets import columns, event_targets
 from skeleton.formats.common import Clip
+from skeleton.inputs.batch import SkeletonBatch, kept_persons
 from skeleton.layouts import LIMBS, convert
 from skeleton.record import Skeleton
-from skeleton.transforms import SkeletonBatch, kept_persons
 
 FAR = 10_000  # rows before the first and after the last one that a clock is asked about
 LEAST_ROWS = 4  # of a window: shorter ends of records are left out

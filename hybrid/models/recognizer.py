@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from hybrid.config.recognition import RecognitionConfig
 from skeleton.encoders import Encoder, build_encoder
-from skeleton.transforms import SkeletonBatch
+from skeleton.inputs.batch import SkeletonBatch
 
 
 class Recognizer(nn.Module):

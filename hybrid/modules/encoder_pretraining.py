@@ -15,9 +15,9 @@ from hybrid.modules.optimizers import make_optimizer, scheduled, warm_cosine
 from hybrid.modules.recognition import augment, ready
 from skeleton.encoders import Encoder, JointFeatures
 from skeleton.events.targets import columns
+from skeleton.inputs.batch import SkeletonBatch
 from skeleton.layouts import LIMBS, get_layout
 from skeleton.pretraining import build_objective
-from skeleton.transforms import SkeletonBatch
 
 EVENTS = "events"
 

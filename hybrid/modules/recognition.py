@@ -11,8 +11,8 @@ from hybrid.config.recognition import AugmentConfig, RecognitionConfig
 from hybrid.data.labelled_skeletons import seed_of
 from hybrid.models.recognizer import Recognizer
 from hybrid.modules.optimizers import make_optimizer, scheduled, warm_cosine
-from skeleton import augmentation
-from skeleton.transforms import SkeletonBatch
+from skeleton.inputs import augmentation
+from skeleton.inputs.batch import SkeletonBatch
 
 
 def ready(batch: SkeletonBatch, config: Any) -> SkeletonBatch:

@@ -20,11 +20,11 @@ from hybrid.runs.recognition_train import make_module
 from hybrid.runs.run_folder import RunFolder
 from hybrid.scoring.html import render
 from hybrid.scoring.report import score
-from skeleton.augmentation import CORRUPTIONS
 from skeleton.files import atomic
 from skeleton.formats.common import Clip
+from skeleton.inputs.augmentation import CORRUPTIONS
+from skeleton.inputs.batch import SkeletonBatch
 from skeleton.jsonl import read_jsonl, write_json, write_jsonl
-from skeleton.transforms import SkeletonBatch
 
 QUESTION = "What does the person do?"
 VOTE = 0.07  # temperature of a neighbour's vote

@@ -26,7 +26,7 @@ def build_encoder(
 ) -> Encoder:
     """The encoder called `name` (SkeletonError lists the names); `options` are those of its constructor.
 
-    width D, depth blocks, stride in time (T' = ceil(T / stride)), streams as in skeleton.transforms.streams.
+    width D, depth blocks, stride in time (T' = ceil(T / stride)), streams as in skeleton.inputs.streams.streams.
     """
     if name not in ENCODERS:
         raise SkeletonError(f"unknown encoder {name!r}; choose one of {', '.join(ENCODERS)}")

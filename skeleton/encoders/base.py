@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from skeleton.errors import LayoutError, SkeletonError
+from skeleton.inputs.batch import SkeletonBatch
+from skeleton.inputs.streams import stream_channels, streams
 from skeleton.layouts import get_layout
-from skeleton.transforms import SkeletonBatch, stream_channels, streams
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ time at several scales. A topology is a learned adjacency that all channels and 
 inferred from the sample for each channel: no skeleton's graph holds for every movement.
 
 - With a mask, the mean over time behind the refinement is that of the rows in which the joint is visible.
-- The adjacency starts as the authors', the transpose of `skeleton.graph`'s: its columns sum to one, not its rows, so a
+- The adjacency starts as the authors', the transpose of `skeleton.inputs.adjacency`'s: its columns sum to one, not its rows, so a
   joint receives the sum of its children.
 - The batch norm of a graph convolution starts with weight 0 (published: 1e-6), so that a block starts without it.
 - The input's batch norm is one for all persons (published: one for each of two slots).
@@ -22,7 +22,7 @@ from torch.nn import functional
 from skeleton.encoders.base import Encoder
 from skeleton.encoders.layers import InputNorm, MaskedBatchNorm, TemporalConv, pool_mask, stages
 from skeleton.errors import SkeletonError
-from skeleton.graph import adjacency
+from skeleton.inputs.adjacency import adjacency
 
 
 class TopologyConv(nn.Module):

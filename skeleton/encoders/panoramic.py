@@ -1,7 +1,7 @@
 """A graph network over all persons of a sample and the objects in their hands, after MP-GCN (arXiv 2407.19497).
 
 From MP-GCN (Li et al. 2024): one panoramic graph for the sample, so that what people do with each other and with
-things is read by the same convolutions that read a body (skeleton.ragged says which edges there are). As in R-GCN
+things is read by the same convolutions that read a body (skeleton.inputs.joint_graph says which edges there are). As in R-GCN
 (Schlichtkrull et al. 2018) each type of edge has a weight and a node takes the mean of its neighbours of that type,
 here of those that are visible in that row. The rest is that of `prenorm`, for its reasons: layer norm before each
 step, masks and branches of different dilation in time, so padding, absent persons and the rest of the batch change
@@ -28,8 +28,8 @@ from skeleton.encoders.base import Encoder, pool_any
 from skeleton.encoders.layers import early_stages
 from skeleton.encoders.prenorm import DILATIONS, Block, normalise
 from skeleton.errors import SkeletonError
-from skeleton.graph import adjacency
-from skeleton.ragged import EDGE_TYPES, JOINTS, OBJECT, panoramic_edges, person_nodes
+from skeleton.inputs.adjacency import adjacency
+from skeleton.inputs.joint_graph import EDGE_TYPES, JOINTS, OBJECT, panoramic_edges, person_nodes
 
 # hidden [N, T, D], 0 where not visible, and mask [N, T, 1] -> mean of the visible neighbours [K, N, T, D] for each type
 Mean = Callable[[Tensor, Tensor], Tensor]
@@ -132,7 +132,7 @@ class Panoramic(Encoder):
         return rearrange(self._nodes(nodes, seen, joint, mean), "(p v) t d -> p t v d", p=persons, v=self.num_joints)
 
     def encode_ragged(self, data: Batch) -> Tensor:
-        """What `skeleton.ragged.ragged` makes of any layouts -> [N, T', D], 0 where not visible in any row of a bin.
+        """What `skeleton.inputs.joint_graph.ragged` makes of any layouts -> [N, T', D], 0 where not visible in any row of a bin.
 
         SkeletonError for other streams, and for objects where the network was built without.
         """

@@ -32,7 +32,7 @@ from torch_geometric.nn import MessagePassing
 from skeleton.encoders.base import Encoder, pool_any
 from skeleton.encoders.layers import early_stages
 from skeleton.errors import SkeletonError
-from skeleton.graph import adjacency, edges
+from skeleton.inputs.adjacency import adjacency, edges
 
 DILATIONS = (1, 2, 4)
 

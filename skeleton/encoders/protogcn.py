@@ -26,7 +26,7 @@ from torch.nn import functional
 from skeleton.encoders.base import Encoder, JointFeatures
 from skeleton.encoders.layers import InputNorm, MaskedBatchNorm, TemporalConv, pool_mask, stages
 from skeleton.errors import SkeletonError
-from skeleton.transforms import SkeletonBatch
+from skeleton.inputs.batch import SkeletonBatch
 
 DILATIONS = (1, 2, 3, 4)
 BRANCHES = len(DILATIONS) + 2  # and a maximum, and single rows

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from skeleton.encoders.base import Encoder
 from skeleton.encoders.layers import InputNorm, MaskedBatchNorm, TemporalConv, pool_mask, stages
-from skeleton.graph import adjacency
+from skeleton.inputs.adjacency import adjacency
 
 
 class GraphConv(nn.Module):

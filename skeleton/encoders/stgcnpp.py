@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from skeleton.encoders.base import Encoder, pool_any
 from skeleton.encoders.layers import InputNorm, MaskedBatchNorm, linear, stages
-from skeleton.graph import adjacency
+from skeleton.inputs.adjacency import adjacency
 
 DILATIONS = (1, 2, 3, 4)
 BRANCHES = len(DILATIONS) + 2  # and a maximum over three rows, and the row itself

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from skeleton.encoders.base import Encoder, JointFeatures
 from skeleton.errors import SkeletonError
+from skeleton.inputs.batch import SkeletonBatch
 from skeleton.layouts import LIMBS, get_layout
-from skeleton.transforms import SkeletonBatch
 
 SHARPNESS = 10.0  # of the targets: softmax(10 * same)
 

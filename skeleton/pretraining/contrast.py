@@ -13,9 +13,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from skeleton import augmentation
 from skeleton.encoders.base import Encoder, JointFeatures
-from skeleton.transforms import SkeletonBatch
+from skeleton.inputs import augmentation
+from skeleton.inputs.batch import SkeletonBatch
 
 WEAK = 0.1  # share by which the weakest view is scaled
 

@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from skeleton.encoders.base import Encoder, JointFeatures
 from skeleton.errors import SkeletonError
-from skeleton.transforms import SkeletonBatch, streams
+from skeleton.inputs.batch import SkeletonBatch
+from skeleton.inputs.streams import streams
 
 
 class Masked(nn.Module):

@@ -10,7 +10,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from skeleton.encoders.base import Encoder, JointFeatures
-from skeleton.transforms import SkeletonBatch, streams
+from skeleton.inputs.batch import SkeletonBatch
+from skeleton.inputs.streams import streams
 
 
 class Velocity(nn.Module):

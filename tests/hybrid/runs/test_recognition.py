@@ -17,7 +17,7 @@ from hybrid.modules.recognition import augment
 from hybrid.runs import recognition_test, recognition_train
 from hybrid.runs.kinds import kind_of
 from hybrid.runs.run_folder import RunFolder
-from skeleton.augmentation import behind
+from skeleton.inputs.augmentation import behind
 from skeleton.jsonl import read_jsonl
 from skeleton.layouts import get_layout
 from tests.skeleton.encoders.batches import make

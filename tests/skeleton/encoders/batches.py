@@ -2,8 +2,8 @@
 
 import torch
 
+from skeleton.inputs.batch import SkeletonBatch
 from skeleton.layouts import get_layout
-from skeleton.transforms import SkeletonBatch
 
 
 def make(size=3, persons=2, frames=20, layout="coco17", seed=0, coordinates=2, missing=0.3) -> SkeletonBatch:

@@ -8,7 +8,7 @@ import torch
 
 from skeleton.encoders import ENCODERS, build_encoder
 from skeleton.errors import LayoutError, SkeletonError
-from skeleton.transforms import SkeletonBatch
+from skeleton.inputs.batch import SkeletonBatch
 from tests.skeleton.encoders.batches import make, pad
 
 every_encoder = pytest.mark.parametrize("name", ENCODERS)

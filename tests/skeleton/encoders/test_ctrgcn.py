@@ -8,7 +8,7 @@ import torch
 from skeleton.encoders import build_encoder
 from skeleton.encoders.ctrgcn import MultiScaleConv, TopologyConv
 from skeleton.errors import SkeletonError
-from skeleton.graph import adjacency
+from skeleton.inputs.adjacency import adjacency
 from skeleton.layouts import get_layout
 
 

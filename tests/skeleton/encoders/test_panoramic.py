@@ -13,13 +13,13 @@ from skeleton.encoders.base import pool_any
 from skeleton.encoders.panoramic import GraphConv, SparseMean, dense_mean
 from skeleton.encoders.prenorm import Block
 from skeleton.errors import SkeletonError
-from skeleton.graph import adjacency
+from skeleton.inputs.adjacency import adjacency
+from skeleton.inputs.batch import collate
+from skeleton.inputs.joint_graph import HANDS, JOINTS, panoramic_adjacency, ragged
 from skeleton.layouts import get_layout
-from skeleton.ragged import HANDS, JOINTS, panoramic_adjacency, ragged
 from skeleton.record import Skeleton
-from skeleton.transforms import collate
 from tests.skeleton.encoders.batches import make
-from tests.skeleton.test_ragged import record, things
+from tests.skeleton.inputs.test_joint_graph import record, things
 
 NAMES = ("joint", "motion", "position")
 close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-5)

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from skeleton.encoders import build_encoder
 from skeleton.errors import SkeletonError
+from skeleton.inputs.batch import SkeletonBatch
 from skeleton.pretraining import OBJECTIVES, build_objective
 from skeleton.pretraining.contrast import pooled, views
-from skeleton.transforms import SkeletonBatch
 from tests.skeleton.encoders.batches import make, pad
 
 
@@ -118,7 +118,7 @@ def test_targets_of_masked_joints_are_the_stream(monkeypatch):
     """A decoder that told the normalised target exactly would have no loss."""
     encoder, objective = build("masked_joints", share=0.4)
     batch = waving()
-    from skeleton.transforms import streams
+    from skeleton.inputs.streams import streams
 
     values = streams(batch, ("joint",))[..., :2].unflatten(2, (8, 4)).transpose(3, 4)  # [B, M, K, V, stride, C]
     mean = values.mean((-1, -2), keepdim=True)
@@ -136,7 +136,7 @@ def test_velocities_are_means_over_the_bin():
     points[0, 0, 0, :, 1] = torch.linspace(0, 1, 17)
     points[0, 0] = points[0, 0, :1] + 0.05 * torch.arange(8)[:, None, None] * torch.tensor([1.0, 0.0])
     batch = replace(batch, keypoints=points)
-    from skeleton.transforms import torso_lengths
+    from skeleton.inputs.streams import torso_lengths
 
     speed = 0.05 * 24 / torso_lengths(batch).item()
     with torch.no_grad():

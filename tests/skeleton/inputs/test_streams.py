@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from skeleton.errors import LayoutError, SkeletonError
+from skeleton.inputs.batch import SkeletonBatch, collate
+from skeleton.inputs.resampling import resample
+from skeleton.inputs.streams import stream_channels, streams
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
-from skeleton.transforms import SkeletonBatch, collate, resample, stream_channels, streams
 
 COCO = get_layout("coco17")
 

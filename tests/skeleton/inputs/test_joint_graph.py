@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from skeleton.errors import LayoutError, SkeletonError
-from skeleton.graph import adjacency
+from skeleton.inputs.adjacency import adjacency
+from skeleton.inputs.batch import collate
+from skeleton.inputs.joint_graph import HANDS, JOINTS, panoramic_adjacency, panoramic_edges, person_nodes, ragged
+from skeleton.inputs.streams import streams
 from skeleton.layouts import LAYOUTS, get_layout
-from skeleton.ragged import HANDS, JOINTS, panoramic_adjacency, panoramic_edges, person_nodes, ragged
 from skeleton.record import Skeleton
-from skeleton.transforms import collate, streams
 from tests.skeleton.figures import figure
 from tests.skeleton.figures import record as drawn
 

@@ -12,8 +12,8 @@ import torch
 from torch import Generator, Tensor
 
 from skeleton.errors import SkeletonError
+from skeleton.inputs.batch import SkeletonBatch
 from skeleton.layouts import get_layout
-from skeleton.transforms import SkeletonBatch
 
 
 def face(batch: SkeletonBatch) -> SkeletonBatch:

@@ -18,11 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch_geometric.data import Batch, Data
 
-from skeleton import transforms
 from skeleton.errors import SkeletonError
+from skeleton.inputs.batch import SkeletonBatch
 from skeleton.layouts import LAYOUTS, get_layout
 from skeleton.record import Skeleton
-from skeleton.transforms import SkeletonBatch
 
 OBJECT = 0
 JOINTS = ("object", *dict.fromkeys(joint for layout in LAYOUTS.values() for joint in layout.joints))
@@ -72,7 +71,7 @@ def _pairs(key: Tensor) -> Tensor:
 def panoramic_adjacency(layout: str, persons: int, objects: int = 0) -> Tensor:
     """[K, N, N] float32 of one sample: what each of N = persons * V + objects nodes receives from each other.
 
-    K are the EDGE_TYPES. As in `skeleton.graph.adjacency`, rows of each type sum to one where they are not empty. Nodes
+    K are the EDGE_TYPES. As in `skeleton.inputs.adjacency.adjacency`, rows of each type sum to one where they are not empty. Nodes
     are person after person, then the objects.
     """
     if persons < 0 or objects < 0:
@@ -100,7 +99,7 @@ def ragged(
     `samples` are one sample, the same rows of one video (None: each is its own); samples come in the order in which
     they first occur. Persons come in the order of the records, then the objects.
 
-    x           [N, T, C'] `skeleton.transforms.streams` of each person, T of the longest record; 0 where not visible.
+    x           [N, T, C'] `skeleton.inputs.streams.streams` of each person, T of the longest record; 0 where not visible.
                 Of an object, joint and trajectory are from where the persons are on the average of the clip, in their
                 mean torsos (without persons: from the frame's middle in frame heights, or in metres), motion is in
                 torsos a second, position as everyone's, the confidence 1; streams without a meaning for it are 0

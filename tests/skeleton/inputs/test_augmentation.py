@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from skeleton.augmentation import (
+from skeleton.errors import SkeletonError
+from skeleton.inputs.augmentation import (
     CORRUPTIONS,
     behind,
     crop,
@@ -18,7 +19,6 @@ from skeleton.augmentation import (
     swap_sides,
     turn,
 )
-from skeleton.errors import SkeletonError
 from skeleton.layouts import get_layout
 from tests.skeleton.encoders.batches import make
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from skeleton.errors import SkeletonError
-from skeleton.graph import MODES, adjacency, edge_index
+from skeleton.inputs.adjacency import MODES, adjacency, edge_index
 from skeleton.layouts import LAYOUTS, get_layout
 
 

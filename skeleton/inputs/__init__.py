@@ -1,0 +1,1 @@
+"""Skeletons as the input of networks: batches, streams, resampling, augmentation, graphs."""
