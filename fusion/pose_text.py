@@ -15,7 +15,7 @@ import numpy as np
 
 from skeleton.errors import SkeletonError
 from skeleton.events.kinematics import Kinematics, measure
-from skeleton.haic import places
+from skeleton.language.haic_captions import places
 from skeleton.record import Skeleton
 
 NOBODY = "No person is seen well enough to tell a pose."

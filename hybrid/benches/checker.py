@@ -21,8 +21,8 @@ from hybrid.scoring.claims.grounding import Grounding, check_caption, score_capt
 from hybrid.scoring.report import wilson
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.vocabulary import flip_side, vocabulary
-from skeleton.narration import describe, narrate
-from skeleton.questions import Subject
+from skeleton.language.event_captions import describe, narrate
+from skeleton.language.event_questions import Subject
 
 FORMS = ("narrate", "describe")
 

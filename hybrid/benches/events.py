@@ -24,8 +24,8 @@ from hybrid.scoring.report import wilson
 from skeleton.events.detectors import detect_events
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.vocabulary import vocabulary
-from skeleton.narration import narrate
-from skeleton.questions import Subject
+from skeleton.language.event_captions import narrate
+from skeleton.language.event_questions import Subject
 from skeleton.record import Skeleton
 
 LEAST_IOU = 0.3

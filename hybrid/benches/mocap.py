@@ -21,8 +21,8 @@ from hybrid.datasets.mocap import ask, generator, prepare_mocap
 from skeleton.events.detectors import detect_events
 from skeleton.events.limb_event import LimbEvent
 from skeleton.jsonl import read_jsonl
+from skeleton.language.event_questions import Question
 from skeleton.layouts import get_layout
-from skeleton.questions import Question
 from skeleton.record import Skeleton
 
 LEAST_TASKS = 3

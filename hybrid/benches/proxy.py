@@ -24,8 +24,8 @@ from skeleton.events.kinematics import measure as kinematics
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.vocabulary import limb_phrase, vocabulary
 from skeleton.jsonl import read_jsonl
-from skeleton.pose_words import poses, states
-from skeleton.questions import TASKS
+from skeleton.language.event_questions import TASKS
+from skeleton.language.pose_descriptions import poses, states
 from skeleton.record import Skeleton
 
 SIZE = 256  # pixels: persons smaller than proxy tasks want are no use here

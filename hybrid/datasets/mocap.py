@@ -19,14 +19,14 @@ from hybrid.config.datasets import MocapConfig
 from hybrid.datasets.mocap_views import look, sides_shown, windows
 from hybrid.datasets.resumable import make_set
 from hybrid.errors import DataError
-from skeleton.balance import balance, frequent
 from skeleton.events.limb_event import LimbEvent, event_from_json, event_to_json, save_events
 from skeleton.events.viewpoints import VIEWS, is_observable
 from skeleton.files import sha256
 from skeleton.formats.bvh import read_motion
 from skeleton.formats.mocap import Motion, read_captures, to_record
 from skeleton.jsonl import write_jsonl
-from skeleton.questions import TASKS, Question, Subject, build_questions, counted_movements
+from skeleton.language.answer_balance import balance, frequent
+from skeleton.language.event_questions import TASKS, Question, Subject, build_questions, counted_movements
 from skeleton.record import Skeleton
 
 VERSION = 1

@@ -13,10 +13,10 @@ from hybrid.errors import DataError
 from skeleton.errors import SkeletonError
 from skeleton.events.detectors import detect_events
 from skeleton.events.limb_event import LimbEvent, save_events
-from skeleton.haic import places, standard_caption
 from skeleton.jsonl import write_jsonl
-from skeleton.narration import DETAILS, narrate
-from skeleton.questions import Subject
+from skeleton.language.event_captions import DETAILS, narrate
+from skeleton.language.event_questions import Subject
+from skeleton.language.haic_captions import places, standard_caption
 from skeleton.record import Skeleton
 
 

@@ -26,12 +26,12 @@ from hybrid.datasets.mocap import generator
 from hybrid.datasets.proxy_windows import Window, could_tell, legs_seen, observed, people, windows
 from hybrid.datasets.resumable import make_set
 from hybrid.errors import DataError
-from skeleton.balance import balance, frequent
 from skeleton.events.vocabulary import vocabulary
-from skeleton.narration import describe
-from skeleton.pose_questions import DIFFERENCE, POSE, Posed, pose_questions
-from skeleton.pose_words import poses
-from skeleton.questions import TASKS, Question, build_questions
+from skeleton.language.answer_balance import balance, frequent
+from skeleton.language.event_captions import describe
+from skeleton.language.event_questions import TASKS, Question, build_questions
+from skeleton.language.pose_descriptions import poses
+from skeleton.language.pose_questions import DIFFERENCE, POSE, Posed, pose_questions
 from skeleton.record import Skeleton
 
 VERSION = 1

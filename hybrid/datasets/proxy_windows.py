@@ -18,9 +18,9 @@ from skeleton.events.detectors import MOVING, detect_events
 from skeleton.events.kinematics import SIDES, Kinematics, camera_shift, measure
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.viewpoints import is_observable
-from skeleton.haic import in_row
+from skeleton.language.event_questions import Subject
+from skeleton.language.haic_captions import in_row
 from skeleton.layouts import convert, get_layout
-from skeleton.questions import Subject
 from skeleton.record import Skeleton
 
 SHORTEST_SECONDS = 1.0  # of a window

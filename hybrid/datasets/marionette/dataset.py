@@ -24,13 +24,13 @@ from hybrid.datasets.marionette.scene import Scene, draw_scene
 from hybrid.datasets.marionette.script import focus_of
 from hybrid.datasets.marionette.splits import SPLITS
 from hybrid.datasets.resumable import claim
-from skeleton.balance import balance
 from skeleton.events.limb_event import event_from_json, event_to_json, save_events
 from skeleton.events.viewpoints import is_observable
 from skeleton.files import atomic
 from skeleton.jsonl import write_json, write_jsonl
-from skeleton.narration import describe
-from skeleton.questions import TASKS, Question, Subject, build_questions
+from skeleton.language.answer_balance import balance
+from skeleton.language.event_captions import describe
+from skeleton.language.event_questions import TASKS, Question, Subject, build_questions
 from skeleton.record import Skeleton
 from skeleton.video import write_video
 

@@ -13,7 +13,7 @@ from itertools import combinations
 from hybrid.scoring.claims.read_claims import Claim
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.vocabulary import vocabulary
-from skeleton.questions import Subject
+from skeleton.language.event_questions import Subject
 
 TOLERANCE_SECONDS = 0.5  # between a told time and an event
 END_SECONDS = 0.2  # a raise that ends this close to the clip's end was not seen to be lowered

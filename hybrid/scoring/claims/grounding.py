@@ -24,7 +24,7 @@ from hybrid.scoring.claims.read_claims import Claim, parse_claims
 from hybrid.scoring.report import wilson
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.vocabulary import vocabulary
-from skeleton.questions import Subject
+from skeleton.language.event_questions import Subject
 
 _WITH_RAISE = ("wave", "greet", "touch", "reach", "throw", "hold")
 

@@ -7,7 +7,7 @@ import pytest
 
 from hybrid.benches.proxy import ProxyBench, agrees, measure
 from skeleton.events.limb_event import LimbEvent
-from skeleton.questions import TASKS, Subject, build_questions
+from skeleton.language.event_questions import TASKS, Subject, build_questions
 
 WAVE = LimbEvent(person=0, limb="left arm", movement="wave", start=0.5, end=1.7, count=3)
 RAISE = LimbEvent(person=0, limb="right leg", movement="raise", start=2.0, end=3.2)

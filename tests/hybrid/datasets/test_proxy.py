@@ -20,9 +20,9 @@ from hybrid.datasets.proxy import make_window, prepare_proxy, told
 from hybrid.datasets.proxy_windows import windows
 from hybrid.errors import ConfigError, DataError
 from skeleton.events.kinematics import measure
+from skeleton.language.pose_descriptions import poses, states
+from skeleton.language.pose_questions import DIFFERENCE, POSE
 from skeleton.layouts import get_layout
-from skeleton.pose_questions import DIFFERENCE, POSE
-from skeleton.pose_words import poses, states
 from skeleton.record import Skeleton
 from tests.skeleton.figures import figure, record
 

@@ -13,8 +13,8 @@ from hybrid.data.sample import read_samples
 from hybrid.datasets.marionette.dataset import ask, clip_generator, make_clip, make_scene, prepare, skeletons
 from hybrid.datasets.marionette.noise import THRESHOLD, hidden_joints, true_joints
 from hybrid.errors import ConfigError, DataError
-from skeleton.balance import balance
 from skeleton.events.limb_event import load_events
+from skeleton.language.answer_balance import balance
 from skeleton.layouts import get_layout
 from skeleton.record import Skeleton
 from skeleton.video import probe

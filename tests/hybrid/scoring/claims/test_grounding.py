@@ -6,8 +6,8 @@ from hybrid.errors import DataError
 from hybrid.scoring.claims.grounding import check_caption, check_claims, score_captions
 from hybrid.scoring.claims.read_claims import Claim
 from skeleton.events.limb_event import LimbEvent
-from skeleton.narration import describe, narrate
-from skeleton.questions import Subject
+from skeleton.language.event_captions import describe, narrate
+from skeleton.language.event_questions import Subject
 
 RED, BLUE = Subject(1, "the person in red"), Subject(2, "the person in blue")
 

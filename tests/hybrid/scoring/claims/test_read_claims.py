@@ -11,8 +11,8 @@ from hybrid.scoring.claims.parser.wording import chunks, tokens
 from hybrid.scoring.claims.read_claims import Claim, parse_claims
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.vocabulary import FORMS, phrase, vocabulary
-from skeleton.narration import NOTHING, describe, narrate
-from skeleton.questions import Subject
+from skeleton.language.event_captions import NOTHING, describe, narrate
+from skeleton.language.event_questions import Subject
 
 SUBJECTS = [Subject(1, "the person in red"), Subject(2, "the person in blue")]
 TARGETS = {None: None, "body": "the belly", "object": "the red ball", "person": "the person in blue"}

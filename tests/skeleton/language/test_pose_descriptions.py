@@ -5,7 +5,7 @@ import pytest
 
 from skeleton.errors import SkeletonError
 from skeleton.events.kinematics import measure
-from skeleton.pose_words import ASPECTS, describe_pose, poses
+from skeleton.language.pose_descriptions import ASPECTS, describe_pose, poses
 from tests.skeleton.figures import figure, record
 
 

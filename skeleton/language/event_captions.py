@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from skeleton.errors import SkeletonError
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.vocabulary import vocabulary
-from skeleton.questions import POSTURE_CHANGE_SECONDS, Subject
+from skeleton.language.event_questions import POSTURE_CHANGE_SECONDS, Subject
 
 DETAILS = ("brief", "normal", "full")
 TOGETHER_SECONDS = 0.3  # events of one person that start this close are told in one sentence

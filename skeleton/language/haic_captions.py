@@ -12,8 +12,8 @@ import numpy as np
 
 from skeleton.errors import SkeletonError
 from skeleton.events.limb_event import LimbEvent
-from skeleton.narration import NOTHING, TOGETHER_SECONDS, group_events, tell
-from skeleton.questions import Subject
+from skeleton.language.event_captions import NOTHING, TOGETHER_SECONDS, group_events, tell
+from skeleton.language.event_questions import Subject
 from skeleton.record import Skeleton
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -37,7 +37,7 @@ def standard_caption(events: Sequence[LimbEvent], subjects: Sequence[Subject], a
     if unknown:
         raise SkeletonError(
             f"expected attributes of the persons {list(known)}, found none of {unknown}: describe them, "
-            "or add skeleton.haic.places"
+            "or add skeleton.language.haic_captions.places"
         )
     calls = {person: _call(person, known) for person in known}
     sentences, last = [], None

@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 
-from skeleton.balance import balance, frequent
-from skeleton.questions import Question
+from skeleton.language.answer_balance import balance, frequent
+from skeleton.language.event_questions import Question
 
 
 def questions(**counts):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skeleton.questions import Question
+from skeleton.language.event_questions import Question
 
 
 def balance(questions: Sequence[Question], rng: np.random.Generator, most_per_task: int | None = None) -> list[int]:

@@ -15,8 +15,8 @@ from itertools import combinations
 import numpy as np
 
 from skeleton.events.kinematics import SIDES
-from skeleton.pose_words import HEIGHTS, SAID, Words, describe_pose
-from skeleton.questions import Question, Subject
+from skeleton.language.event_questions import Question, Subject
+from skeleton.language.pose_descriptions import HEIGHTS, SAID, Words, describe_pose
 
 POSE, DIFFERENCE = "pose description", "spatial difference"
 FEWEST = 3  # aspects that must be known of a pose that is described

@@ -7,9 +7,9 @@ import pytest
 
 from skeleton.errors import SkeletonError
 from skeleton.events.limb_event import LimbEvent
-from skeleton.haic import places, standard_caption
-from skeleton.narration import NOTHING
-from skeleton.questions import Subject
+from skeleton.language.event_captions import NOTHING
+from skeleton.language.event_questions import Subject
+from skeleton.language.haic_captions import places, standard_caption
 from skeleton.record import Skeleton
 
 SUBJECTS = [Subject(4, "person 4"), Subject(9, "person 9")]

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skeleton.balance import balance
 from skeleton.events.limb_event import LimbEvent
-from skeleton.questions import TASKS, QuestionError, Subject, build_questions, counted_movements, flipped
+from skeleton.language.answer_balance import balance
+from skeleton.language.event_questions import TASKS, QuestionError, Subject, build_questions, counted_movements, flipped
 
 WAVE = LimbEvent(person=0, limb="left arm", movement="wave", start=0.5, end=1.7, count=3)
 RAISE = LimbEvent(person=0, limb="right leg", movement="raise", start=2.0, end=3.2)

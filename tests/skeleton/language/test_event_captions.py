@@ -4,8 +4,8 @@ import pytest
 
 from skeleton.errors import SkeletonError
 from skeleton.events.limb_event import LimbEvent
-from skeleton.narration import NOTHING, describe, narrate
-from skeleton.questions import Subject
+from skeleton.language.event_captions import NOTHING, describe, narrate
+from skeleton.language.event_questions import Subject
 
 
 def test_tells_in_time_order_what_can_be_seen():

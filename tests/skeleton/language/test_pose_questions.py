@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 
-from skeleton.balance import balance
-from skeleton.pose_questions import DIFFERENCE, POSE, pose_questions
-from skeleton.questions import Subject
+from skeleton.language.answer_balance import balance
+from skeleton.language.event_questions import Subject
+from skeleton.language.pose_questions import DIFFERENCE, POSE, pose_questions
 
 ALONE = [Subject(7, "the person")]
 TWO = [Subject(7, "the person on the left"), Subject(4, "the person on the right")]

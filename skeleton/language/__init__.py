@@ -1,0 +1,1 @@
+"""Limb events and poses in words: captions, questions and their balance."""
