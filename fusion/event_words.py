@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fusion.batch import Batch
 from fusion.tokens import TokenPlan
 from skeleton.events.targets import columns, num_movements
-from skeleton.layouts import LIMBS
+from skeleton.layouts.layout import LIMBS
 
 
 def activity(events: Tensor) -> Tensor:

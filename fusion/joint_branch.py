@@ -20,7 +20,7 @@ from fusion.tokens import JointTokens, LimbTokens
 from hybrid.config.instruction import EncoderConfig, FusionConfig
 from skeleton.encoders import build_encoder
 from skeleton.events.targets import columns
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 
 def moving(mask: Tensor, events: Tensor, least: float) -> Tensor:

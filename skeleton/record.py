@@ -21,7 +21,7 @@ import numpy as np
 
 from skeleton.errors import RecordError
 from skeleton.files import atomic
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 _ARRAYS = {
     "keypoints": np.float32,
@@ -44,7 +44,7 @@ class Skeleton:
     boxes       [M, T, 4] float32: x1 y1 x2 y2 in pixels; zeros where there is none
     timestamps  [T] float64: seconds from the video's first frame, strictly increasing
     track_ids   [M] int64: stable identity, each once
-    layout      a name in skeleton.layouts
+    layout      a name in skeleton.layouts.layout
     frame_size  (height, width) in pixels, after display rotation
     source      JSON dict: video, hash, extractor, weights, versions, settings; no wall-clock time
     """

@@ -16,7 +16,7 @@ from hybrid.benches.runs import alone, ours, require_files, theirs
 from hybrid.config.loading import field
 from hybrid.errors import ConfigError
 from skeleton.extraction.pipeline import Settings
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 

@@ -24,7 +24,7 @@ from skeleton.events.detectors import detect_events
 from skeleton.events.kinematics import SIDES
 from skeleton.events.limb_event import LimbEvent
 from skeleton.formats.mocap import read_captures, to_record
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 NAMED = re.compile(r"(?:raise-up|wave)-(left|right|both)-hands?")

@@ -22,7 +22,7 @@ from skeleton.events.detectors import detect_events
 from skeleton.events.limb_event import LimbEvent
 from skeleton.jsonl import read_jsonl
 from skeleton.language.event_questions import Question
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 LEAST_TASKS = 3

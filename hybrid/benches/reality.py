@@ -28,7 +28,8 @@ from skeleton.events.detectors.arms import lifted
 from skeleton.events.kinematics import BONES, SIDES, Kinematics
 from skeleton.events.limb_event import LimbEvent
 from skeleton.formats.mocap import read_captures, to_record
-from skeleton.layouts import convert, get_layout
+from skeleton.layouts.conversion import convert
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 QUANTILES = (5, 50, 95)

@@ -33,7 +33,7 @@ from hybrid.errors import ConfigError
 from skeleton.events.vocabulary import vocabulary
 from skeleton.extraction.persons import Persons, without_duplicates
 from skeleton.extraction.tracker import Tracker
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 SIZE = 360  # pixels, square
 SCALE = 0.5  # of the pictures in which silhouettes are counted

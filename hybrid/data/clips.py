@@ -19,7 +19,7 @@ from hybrid.data.sample import Sample
 from hybrid.errors import DataError
 from skeleton.events.limb_event import LimbEvent
 from skeleton.inputs.resampling import resample
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 from skeleton.video import Frames, sample_frames
 
@@ -102,7 +102,7 @@ class ClipReader:
         if skeleton.layout != self.layout.name:
             raise DataError(
                 f"expected a skeleton of layout {self.layout.name} in {path}, found {skeleton.layout}: "
-                "convert it with skeleton.layouts.convert or set encoder.layout"
+                "convert it with skeleton.layouts.conversion.convert or set encoder.layout"
             )
         skeleton = resample(skeleton, start, end, self.data.pose_fps)
         return replace(skeleton, timestamps=skeleton.timestamps - start)

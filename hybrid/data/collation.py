@@ -27,7 +27,7 @@ from hybrid.errors import ModelError
 from hybrid.models.mllm import GRID, Positions
 from skeleton.events.targets import columns, event_targets
 from skeleton.inputs.batch import SkeletonBatch, collate, kept_persons
-from skeleton.layouts import LIMBS
+from skeleton.layouts.layout import LIMBS
 from skeleton.record import Skeleton
 
 # What a processor gives for videos goes to the model; these also decide position ids.

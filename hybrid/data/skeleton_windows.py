@@ -18,7 +18,8 @@ from skeleton.events.limb_event import LimbEvent
 from skeleton.events.targets import columns, event_targets
 from skeleton.formats.common import Clip
 from skeleton.inputs.batch import SkeletonBatch, kept_persons
-from skeleton.layouts import LIMBS, convert
+from skeleton.layouts.conversion import convert
+from skeleton.layouts.layout import LIMBS
 from skeleton.record import Skeleton
 
 FAR = 10_000  # rows before the first and after the last one that a clock is asked about

@@ -17,7 +17,7 @@ from hybrid.errors import ConfigError, DataError
 from skeleton.errors import SkeletonError
 from skeleton.formats import FORMATS, Clip, clips, write_pyskl
 from skeleton.jsonl import write_json, write_jsonl
-from skeleton.layouts import LAYOUTS
+from skeleton.layouts.layout import LAYOUTS
 from skeleton.record import Skeleton
 
 _NOTHING = (None, [])

@@ -17,7 +17,8 @@ from hybrid.datasets.marionette.scene import YAW
 from hybrid.errors import DataError
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.viewpoints import facing, view_of
-from skeleton.layouts import convert, get_layout
+from skeleton.layouts.conversion import convert
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 YAW_DEGREES, ELEVATION_DEGREES = 20.0, 14.0

@@ -20,7 +20,8 @@ from skeleton.events.limb_event import LimbEvent
 from skeleton.events.viewpoints import is_observable
 from skeleton.language.event_questions import Subject
 from skeleton.language.haic_captions import in_row
-from skeleton.layouts import convert, get_layout
+from skeleton.layouts.conversion import convert
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 SHORTEST_SECONDS = 1.0  # of a window

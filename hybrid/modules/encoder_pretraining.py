@@ -16,7 +16,7 @@ from hybrid.modules.recognition import augment, ready
 from skeleton.encoders import Encoder, JointFeatures
 from skeleton.events.targets import columns
 from skeleton.inputs.batch import SkeletonBatch
-from skeleton.layouts import LIMBS, get_layout
+from skeleton.layouts.layout import LIMBS, get_layout
 from skeleton.pretraining import build_objective
 
 EVENTS = "events"

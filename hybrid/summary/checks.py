@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skeleton.layouts import LIMBS, Layout, get_layout
+from skeleton.layouts.layout import LIMBS, Layout, get_layout
 from skeleton.record import Skeleton
 
 NEAR = 0.2  # seconds; further apart, a limb may be anywhere

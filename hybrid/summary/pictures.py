@@ -16,7 +16,7 @@ from hybrid.summary.inputs import Inputs
 from skeleton.errors import SkeletonError
 from skeleton.extraction.overlay import draw, write_overlay
 from skeleton.files import atomic
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 from skeleton.video import sample_frames
 

@@ -22,7 +22,7 @@ from hybrid.summary.inputs import find_inputs
 from hybrid.summary.pictures import write_overlays, write_sheets
 from skeleton.errors import SkeletonError
 from skeleton.jsonl import write_json
-from skeleton.layouts import LIMBS, get_layout
+from skeleton.layouts.layout import LIMBS, get_layout
 from skeleton.record import Skeleton
 
 

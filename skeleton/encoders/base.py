@@ -15,7 +15,7 @@ from torch.nn import functional
 from skeleton.errors import LayoutError, SkeletonError
 from skeleton.inputs.batch import SkeletonBatch
 from skeleton.inputs.streams import stream_channels, streams
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class JointFeatures:
     times     [B, T'] float32: seconds since the sample's start, the mean of the bin's real rows
     visible   [B, M, T', V] bool: the joint is visible in at least one row of the bin
     frames    [B, T'] bool: the bin holds a real row, it is not all padding
-    layout    a name in skeleton.layouts
+    layout    a name in skeleton.layouts.layout
     """
 
     features: Tensor

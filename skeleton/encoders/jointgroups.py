@@ -4,7 +4,7 @@ Each group of joints has a linear embedding of its own; blocks then attend over 
 end in an MLP. One more point, the mean of what is visible, stands for the whole person in each row, and one learned
 row for the whole clip; all joints and rows read both. What differs from the published code, and why:
 
-- Left and right limbs have embeddings of their own (the six limbs of skeleton.layouts, where the published groups are
+- Left and right limbs have embeddings of their own (the six limbs of skeleton.layouts.layout, where the published groups are
   arms, legs and spine), so that an arm is known by its side.
 - Attention over rows, the MLP and the head look at one joint, with weights that all joints share. Published, they run
   over all joints side by side (23 * 48 = 1104 numbers): one invisible joint would reach all others, a layout would fix
@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from skeleton.encoders.base import Encoder
 from skeleton.errors import SkeletonError
-from skeleton.layouts import LIMBS, get_layout
+from skeleton.layouts.layout import LIMBS, get_layout
 
 
 class Attention(nn.Module):

@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from skeleton.encoders.base import Encoder
 from skeleton.encoders.layers import MaskedBatchNorm, pool_mask, stages
 from skeleton.errors import SkeletonError
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.openmmlab import prepare
 
 MODES = {"STGCN": "stgcn_spatial"}  # as in mmaction2's configs, where all others say "spatial"

@@ -33,7 +33,7 @@ from torch.nn import functional
 from skeleton.encoders.base import Encoder
 from skeleton.encoders.layers import TemporalConv, pool_mask, stages
 from skeleton.errors import SkeletonError
-from skeleton.layouts import LIMBS, get_layout
+from skeleton.layouts.layout import LIMBS, get_layout
 
 # What attends to each other: how time is cut into groups w of rows r, and which of limb k and place l is apart in a group.
 PARTITIONS = (

@@ -25,7 +25,8 @@ from skeleton.events.denoising import (
     unswap,
     without_flicker,
 )
-from skeleton.layouts import convert, get_layout
+from skeleton.layouts.conversion import convert
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 SMOOTHING_SECONDS = {2: 0.045, 3: 0.02}  # of joints, by coordinates; a fast repetition lasts half a second

@@ -11,7 +11,7 @@ import numpy as np
 
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.vocabulary import vocabulary
-from skeleton.layouts import LIMBS
+from skeleton.layouts.layout import LIMBS
 
 COVER = 0.3
 _PARTS = {

@@ -6,7 +6,7 @@ A view is named by the side of the person that the camera sees: front, back, lef
 import numpy as np
 
 from skeleton.events.limb_event import LimbEvent
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 VIEWS = ("front", "right", "back", "left")  # by quarter turns of the person towards its left

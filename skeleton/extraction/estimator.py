@@ -19,8 +19,8 @@ from skeleton.errors import ExtractionError
 from skeleton.extraction.codecs import Crops, decode_heatmaps, decode_simcc
 from skeleton.extraction.cores import Cores
 from skeleton.extraction.zoo import load_config, quiet_loading, require_weights
-from skeleton.layout_tables import ALIASES
-from skeleton.layouts import LAYOUTS
+from skeleton.layouts.layout import LAYOUTS
+from skeleton.layouts.tables import ALIASES
 from skeleton.openmmlab import prepare
 
 if TYPE_CHECKING:
@@ -209,6 +209,6 @@ def match_layout(names: Sequence[str], model: str) -> tuple[str, list[int]]:
     if not orders:
         raise ExtractionError(
             f"the joints of {model} must cover a layout ({', '.join(LAYOUTS)}), found "
-            f"{', '.join(names[:6])}, ...; add its layout to skeleton/layout_tables.py"
+            f"{', '.join(names[:6])}, ...; add its layout to skeleton/layouts/tables.py"
         )
     return max(orders.items(), key=lambda found: len(found[1]))

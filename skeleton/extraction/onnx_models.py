@@ -18,7 +18,7 @@ from skeleton.errors import ExtractionError
 from skeleton.extraction.codecs import Crops, decode_heatmaps, decode_simcc
 from skeleton.extraction.cores import Cores
 from skeleton.extraction.persons import Detections, suppress
-from skeleton.layouts import LAYOUTS
+from skeleton.layouts.layout import LAYOUTS
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -200,7 +200,7 @@ class OnnxEstimator:
         )
         if not self.layout:
             raise ExtractionError(
-                f"{path.name} gives {joints} joints, which is no layout with sigmas; add it to skeleton/layout_tables.py"
+                f"{path.name} gives {joints} joints, which is no layout with sigmas; add it to skeleton/layouts/tables.py"
             )
 
     def __call__(

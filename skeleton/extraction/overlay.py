@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from skeleton.errors import ExtractionError
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 from skeleton.video import VideoWriter, probe, read_frames
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 _USUAL_SIGMA = 0.079  # of a shoulder, for joints without a published one
 

@@ -19,7 +19,7 @@ from skeleton.extraction.streaming import Frame, Stages, read_ahead
 from skeleton.extraction.topdown import PersonSource
 from skeleton.extraction.tracker import Tracker
 from skeleton.files import sha256
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 from skeleton.video import read_frames
 

@@ -28,8 +28,8 @@ from skeleton.formats.common import (
     triples,
 )
 from skeleton.formats.frames import Found, StoredFrames, identity_of, stack, to_skeleton
-from skeleton.layout_tables import ALIASES
-from skeleton.layouts import LAYOUTS
+from skeleton.layouts.layout import LAYOUTS
+from skeleton.layouts.tables import ALIASES
 
 _KIND = "COCO's JSON of keypoints"
 _PARTS = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from skeleton.errors import FormatError
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 CONFIDENCE_THRESHOLD = 0.3  # a joint is visible from here on; the same as in an extraction

@@ -15,7 +15,7 @@ from skeleton.errors import FormatError
 from skeleton.extraction.persons import Persons, oks_sigmas
 from skeleton.extraction.tracker import Tracker
 from skeleton.formats.common import CONFIDENCE_THRESHOLD, check_fps, check_size
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 UNKNOWN = -1
@@ -43,7 +43,7 @@ class StoredFrames:
 
     persons     [T] list by frame; a frame without anybody has Persons of length 0. A missing joint has confidence 0
     ids         [T] list of int64 [N]: the file's identities, UNKNOWN where it has none
-    layout      a name in skeleton.layouts
+    layout      a name in skeleton.layouts.layout
     frame_size  (height, width) in pixels, None where the file does not say
     """
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from skeleton.errors import FormatError
 from skeleton.formats.common import check_fps, require_file
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 LAYOUT = "smpl22"

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from skeleton.errors import SkeletonError
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 MODES = ("spatial", "stgcn", "uniform")
 

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from skeleton.errors import SkeletonError
 from skeleton.inputs.batch import SkeletonBatch
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 
 def face(batch: SkeletonBatch) -> SkeletonBatch:

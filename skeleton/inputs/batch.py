@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skeleton.errors import LayoutError, SkeletonError
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 
@@ -21,7 +21,7 @@ class SkeletonBatch:
     times       [B, T] float32: seconds since the sample's start; padding repeats the last real time
     frames      [B, T] bool: a real row, not padding
     aspect      [B] float32: frame width / height
-    layout      a name in skeleton.layouts
+    layout      a name in skeleton.layouts.layout
     """
 
     keypoints: Tensor
@@ -79,7 +79,7 @@ def collate(
         if skeleton.layout != layout:
             raise LayoutError(
                 f"expected skeletons of layout {layout}, found {skeleton.layout}; "
-                "convert them with skeleton.layouts.convert"
+                "convert them with skeleton.layouts.conversion.convert"
             )
     dimensions = sorted({skeleton.keypoints.shape[-1] for skeleton in present if skeleton.num_persons}) or [2]
     if len(dimensions) > 1:

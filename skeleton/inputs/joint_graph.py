@@ -19,8 +19,9 @@ from torch.nn import functional
 from torch_geometric.data import Batch, Data
 
 from skeleton.errors import SkeletonError
-from skeleton.inputs.batch import SkeletonBatch
-from skeleton.layouts import LAYOUTS, get_layout
+from skeleton.inputs import streams as dense
+from skeleton.inputs.batch import SkeletonBatch, collate
+from skeleton.layouts.layout import LAYOUTS, get_layout
 from skeleton.record import Skeleton
 
 OBJECT = 0
@@ -71,8 +72,8 @@ def _pairs(key: Tensor) -> Tensor:
 def panoramic_adjacency(layout: str, persons: int, objects: int = 0) -> Tensor:
     """[K, N, N] float32 of one sample: what each of N = persons * V + objects nodes receives from each other.
 
-    K are the EDGE_TYPES. As in `skeleton.inputs.adjacency.adjacency`, rows of each type sum to one where they are not empty. Nodes
-    are person after person, then the objects.
+    K are the EDGE_TYPES. As in `skeleton.inputs.adjacency.adjacency`, rows of each type sum to one where they are not
+    empty. Nodes are person after person, then the objects.
     """
     if persons < 0 or objects < 0:
         raise SkeletonError(f"expected no fewer than 0 persons and objects, found {persons} and {objects}")
@@ -129,7 +130,7 @@ def ragged(
             f"expected either pixels (C=2) or metres (C=3) in one batch, found C={sorted(units)}; batch them apart"
         )
     coordinates = units.pop() if units else 2
-    transforms.stream_channels(streams, coordinates)
+    dense.stream_channels(streams, coordinates)
     rows = max(record.num_frames for record in records)
     graphs = []
     for sample in dict.fromkeys(samples):
@@ -143,7 +144,7 @@ def ragged(
 
 def _alone(record: Skeleton, start: float) -> SkeletonBatch:
     """A batch of this record, all persons kept."""
-    return transforms.collate([record], [start], max(record.num_persons, 1), record.layout)
+    return collate([record], [start], max(record.num_persons, 1), record.layout)
 
 
 def _points(found: np.ndarray | None, record: Skeleton, coordinates: int) -> Tensor:
@@ -172,7 +173,7 @@ def _graph(
         joint, parent = person_nodes(body.layout, count)
         person = torch.arange(count).repeat_interleave(len(joint) // count)
         # [M, T, V, ...] -> [M * V, T, ...]
-        inputs, seen = transforms.streams(body, names)[0], body.visible[0]
+        inputs, seen = dense.streams(body, names)[0], body.visible[0]
         inputs, seen = (part.transpose(1, 2).flatten(0, 1) for part in (inputs, seen))
         parts.append((inputs, seen, joint, parent + size, person + persons))
         size, persons = size + len(joint), persons + count
@@ -209,11 +210,11 @@ def _object_inputs(
     if any(known.any() for known in persons):
         place, torso = (
             torch.cat([measure(body)[0, known] for body, known in zip(bodies, persons, strict=True)]).mean(0)
-            for measure in (transforms.mean_places, transforms.torso_lengths)
+            for measure in (dense.mean_places, dense.torso_lengths)
         )
     offset = (points - place) / torso
     # [1, O, T, 1, C], as persons of one joint
-    motion = transforms.rates(points[None, :, :, None] / torso, seen[None, :, :, None, None], times)[0, :, :, 0]
+    motion = dense.rates(points[None, :, :, None] / torso, seen[None, :, :, None, None], times)[0, :, :, 0]
     known = {"joint": offset, "trajectory": offset, "motion": motion, "position": points - middle}
     parts = [known.get(name, torch.zeros_like(points)) for name in names]
     return torch.cat((*parts, torch.ones_like(points[..., :1])), dim=-1) * seen[..., None], seen

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from skeleton.errors import SkeletonError
 from skeleton.inputs.batch import SkeletonBatch
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 STREAMS = ("joint", "bone", "motion", "bone_motion", "trajectory", "position", "own")
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from skeleton.encoders.base import Encoder, JointFeatures
 from skeleton.errors import SkeletonError
 from skeleton.inputs.batch import SkeletonBatch
-from skeleton.layouts import LIMBS, get_layout
+from skeleton.layouts.layout import LIMBS, get_layout
 
 SHARPNESS = 10.0  # of the targets: softmax(10 * same)
 

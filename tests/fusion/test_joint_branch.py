@@ -12,7 +12,7 @@ from fusion.tokens import TokenPlan
 from hybrid.runs.build import build
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.targets import columns
-from skeleton.layouts import LIMBS
+from skeleton.layouts.layout import LIMBS
 
 WAVE, UP, REPEATED = columns()["wave"], columns()["up"], columns()["repetitions"]
 LIMB = LIMBS.index("left arm")

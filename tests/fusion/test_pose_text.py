@@ -9,7 +9,7 @@ import pytest
 from fusion.pose_text import EXAMPLE, HEADER, NOBODY, STEPS, pose_as_text
 from skeleton.errors import SkeletonError
 from skeleton.events.vocabulary import vocabulary
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 JOINTS = get_layout("coco17").joints

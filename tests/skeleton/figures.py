@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 TORSO = 100.0

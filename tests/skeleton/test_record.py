@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skeleton.errors import RecordError, SkeletonError
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hybrid.datasets.marionette.camera import Camera
 from hybrid.datasets.marionette.scene import Scene
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 THRESHOLD = 0.3
 LAYOUT = "coco17"

@@ -14,7 +14,7 @@ from skeleton.events.detectors.whole_body import whole_body
 from skeleton.events.kinematics import SIDES, Kinematics, camera_shift, measure
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.vocabulary import vocabulary
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 VISIBLE = 0.3  # confidence from which a joint is visible, where a record does not say

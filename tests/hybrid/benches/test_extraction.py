@@ -12,7 +12,7 @@ from hybrid.benches.extraction import ExtractBench, mean_oks
 from hybrid.benches.memory import MemoryBench, repeated
 from hybrid.config.loading import load_config
 from hybrid.errors import ConfigError
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 from skeleton.video import read_frames, write_video
 

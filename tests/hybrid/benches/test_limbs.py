@@ -8,7 +8,7 @@ import pytest
 from hybrid.benches.limbs import LimbsBench, measure, mover, shown
 from hybrid.errors import DataError
 from skeleton.events.limb_event import LimbEvent
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from tests.skeleton.events.detectors.bodies import TIMES, joints, planar
 
 LEFT = LimbEvent(person=0, limb="left arm", movement="raise", start=1.0, end=3.0)

@@ -15,7 +15,7 @@ from hybrid.errors import DataError
 from hybrid.modules.answering import write
 from skeleton.errors import RecordError, VideoError
 from skeleton.events.limb_event import LimbEvent
-from skeleton.layouts import convert
+from skeleton.layouts.conversion import convert
 from skeleton.record import Skeleton
 from skeleton.video import write_video
 

@@ -12,7 +12,7 @@ from fusion.pose_text import pose_as_text
 from skeleton.errors import SkeletonError
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.targets import columns
-from skeleton.layouts import LIMBS
+from skeleton.layouts.layout import LIMBS
 
 QUESTION = "Which limb does the person raise?"
 LIMB_COUNT = len(LIMBS)
@@ -264,7 +264,7 @@ def test_persons_beyond_the_limit_are_those_least_seen(collators, row, body):
 
 
 def test_a_skeleton_of_another_layout_never_reaches_the_model(collators, row, body):
-    from skeleton.layouts import convert
+    from skeleton.layouts.conversion import convert
 
     one = replace(row(), skeleton=convert(body(1, 3.0), "h36m17"))
     with pytest.raises(SkeletonError, match="expected skeletons of layout coco17, found h36m17"):

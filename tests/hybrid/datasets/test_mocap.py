@@ -14,7 +14,7 @@ from hybrid.errors import ConfigError, DataError
 from skeleton.errors import FormatError
 from skeleton.events.limb_event import LimbEvent, load_events
 from skeleton.formats.mocap import read_captures
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 from tests.skeleton.formats.bvh_files import walk
 

@@ -11,7 +11,8 @@ from hybrid.datasets.mocap_views import look, sides_shown, windows
 from hybrid.errors import DataError
 from skeleton.events.limb_event import LimbEvent
 from skeleton.formats.bvh import read_bvh
-from skeleton.layouts import convert, get_layout
+from skeleton.layouts.conversion import convert
+from skeleton.layouts.layout import get_layout
 from tests.skeleton.formats.bvh_files import bvh_text, walk
 
 SIZE = (480, 640)

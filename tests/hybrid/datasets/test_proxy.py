@@ -22,7 +22,7 @@ from hybrid.errors import ConfigError, DataError
 from skeleton.events.kinematics import measure
 from skeleton.language.pose_descriptions import poses, states
 from skeleton.language.pose_questions import DIFFERENCE, POSE
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 from tests.skeleton.figures import figure, record
 

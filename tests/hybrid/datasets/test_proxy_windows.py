@@ -7,7 +7,7 @@ import numpy as np
 from hybrid.datasets import proxy_windows
 from hybrid.datasets.proxy_windows import could_tell, name_of, observed, people, windows
 from skeleton.events.limb_event import LimbEvent
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from tests.skeleton.figures import figure, record
 
 COCO = get_layout("coco17")

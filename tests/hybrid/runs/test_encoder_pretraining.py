@@ -14,7 +14,7 @@ from hybrid.runs.kinds import kind_of
 from hybrid.runs.run_folder import RunFolder
 from skeleton.errors import SkeletonError
 from skeleton.events.targets import columns
-from skeleton.layouts import LIMBS
+from skeleton.layouts.layout import LIMBS
 from tests.skeleton.figures import figure, record
 
 

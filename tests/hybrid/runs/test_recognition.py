@@ -19,7 +19,7 @@ from hybrid.runs.kinds import kind_of
 from hybrid.runs.run_folder import RunFolder
 from skeleton.inputs.augmentation import behind
 from skeleton.jsonl import read_jsonl
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from tests.skeleton.encoders.batches import make
 
 

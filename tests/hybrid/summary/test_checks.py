@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hybrid.summary.checks import measure, sizes
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 COCO = get_layout("coco17")

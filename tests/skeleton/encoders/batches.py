@@ -3,7 +3,7 @@
 import torch
 
 from skeleton.inputs.batch import SkeletonBatch
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 
 def make(size=3, persons=2, frames=20, layout="coco17", seed=0, coordinates=2, missing=0.3) -> SkeletonBatch:

@@ -9,7 +9,7 @@ from skeleton.encoders import build_encoder
 from skeleton.encoders.ctrgcn import MultiScaleConv, TopologyConv
 from skeleton.errors import SkeletonError
 from skeleton.inputs.adjacency import adjacency
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 
 def disturb(module):

@@ -6,7 +6,7 @@ import torch
 from skeleton.encoders import build_encoder
 from skeleton.encoders.jointgroups import Attention, Block, sinusoids
 from skeleton.errors import SkeletonError
-from skeleton.layouts import LIMBS, get_layout
+from skeleton.layouts.layout import LIMBS, get_layout
 
 
 def build(**options):

@@ -8,7 +8,7 @@ import torch
 from skeleton.encoders import build_encoder
 from skeleton.encoders.mmaction import masked
 from skeleton.errors import SkeletonError
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.openmmlab import prepare
 from tests.skeleton.encoders import test_contract as contract
 

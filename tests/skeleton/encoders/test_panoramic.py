@@ -16,7 +16,7 @@ from skeleton.errors import SkeletonError
 from skeleton.inputs.adjacency import adjacency
 from skeleton.inputs.batch import collate
 from skeleton.inputs.joint_graph import HANDS, JOINTS, panoramic_adjacency, ragged
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 from tests.skeleton.encoders.batches import make
 from tests.skeleton.inputs.test_joint_graph import record, things

@@ -8,7 +8,7 @@ import torch
 from skeleton.encoders import build_encoder
 from skeleton.encoders.base import pool_any
 from skeleton.errors import SkeletonError
-from skeleton.layouts import LAYOUTS
+from skeleton.layouts.layout import LAYOUTS
 from tests.skeleton.encoders.batches import make
 
 

@@ -8,7 +8,7 @@ import torch
 from skeleton.encoders import build_encoder
 from skeleton.encoders.skateformer import Rows
 from skeleton.errors import SkeletonError
-from skeleton.layouts import LIMBS, get_layout
+from skeleton.layouts.layout import LIMBS, get_layout
 
 ROWS, LENGTHS = 4, (10, 6)  # two persons: the second leaves after 6 of 10 rows
 BODY = get_layout("coco17")

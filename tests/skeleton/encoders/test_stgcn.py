@@ -8,7 +8,7 @@ from hybrid.benches.encoder import mmaction_stgcnpp
 from skeleton.encoders import build_encoder, stgcnpp
 from skeleton.encoders.mmaction import graph_of
 from skeleton.encoders.stgcnpp import STGCNPP, image, published
-from skeleton.layouts import LAYOUTS, LIMBS, Layout
+from skeleton.layouts.layout import LAYOUTS, LIMBS, Layout
 from skeleton.openmmlab import prepare, read_checkpoint
 
 

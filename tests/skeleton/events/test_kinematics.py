@@ -6,7 +6,8 @@ import pytest
 from skeleton.errors import SkeletonError
 from skeleton.events.denoising import bridge, unswap, without_flicker
 from skeleton.events.kinematics import camera_shift, measure
-from skeleton.layouts import convert, get_layout
+from skeleton.layouts.conversion import convert
+from skeleton.layouts.layout import get_layout
 from tests.skeleton.events.detectors.bodies import TIMES, joints, move, planar, solid
 
 COCO = get_layout("coco17")

@@ -5,7 +5,7 @@ import pytest
 
 from skeleton.events.limb_event import LimbEvent
 from skeleton.events.targets import COVER, columns, event_targets
-from skeleton.layouts import LIMBS
+from skeleton.layouts.layout import LIMBS
 
 LEFT, RIGHT = LIMBS.index("left arm"), LIMBS.index("right arm")
 

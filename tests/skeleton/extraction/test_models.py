@@ -8,7 +8,7 @@ from skeleton.errors import ExtractionError, SkeletonError
 from skeleton.extraction import zoo
 from skeleton.extraction.detector import PersonDetector
 from skeleton.extraction.estimator import PoseEstimator, match_layout
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.openmmlab import prepare
 
 DETECTOR = "rtmdet_nano_320-8xb32_coco-person"

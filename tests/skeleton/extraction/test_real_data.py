@@ -12,7 +12,7 @@ from skeleton.extraction.pipeline import Settings
 from skeleton.extraction.places import matched
 from skeleton.extraction.streaming import Frame
 from skeleton.extraction.zoo import find_config, load_config, quiet_loading
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.openmmlab import prepare
 
 

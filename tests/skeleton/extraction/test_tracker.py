@@ -5,7 +5,7 @@ import pytest
 
 from skeleton.extraction.persons import Persons, box_iou, oks, without_duplicates
 from skeleton.extraction.tracker import Tracker
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 SIGMAS = np.array(get_layout("coco17").sigmas)
 RNG = np.random.default_rng(5)

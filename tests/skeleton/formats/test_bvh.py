@@ -7,7 +7,8 @@ from skeleton.errors import FormatError
 from skeleton.formats import clips, read
 from skeleton.formats.bvh import read_motion
 from skeleton.formats.mocap import match_joints, plain_name, read_captures, to_record, up_axis
-from skeleton.layouts import convert, get_layout
+from skeleton.layouts.conversion import convert
+from skeleton.layouts.layout import get_layout
 from tests.skeleton.formats.bvh_files import BODY, bvh_text
 
 TINY = """HIERARCHY

@@ -8,7 +8,7 @@ import pytest
 from skeleton.errors import FormatError
 from skeleton.formats import FRAMES, clips, read
 from skeleton.formats.frames import to_skeleton
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 COCO = list(get_layout("coco17").joints)
 

@@ -12,7 +12,7 @@ import pytest
 from skeleton.errors import FormatError, SkeletonError
 from skeleton.formats import FORMATS, clips, read
 from skeleton.formats.frames import UNKNOWN, Found, boxes_around, identity_of, oks_sigmas, stack, to_skeleton
-from skeleton.layouts import LAYOUTS, get_layout
+from skeleton.layouts.layout import LAYOUTS, get_layout
 from tests.skeleton.formats.bvh_files import bvh_text
 
 OWN_RATE = ("ntu", "humanml3d", "bvh")  # formats that need no fps

@@ -7,7 +7,7 @@ import pytest
 
 from skeleton.errors import FormatError
 from skeleton.formats import FRAMES, read
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 
 SIZE = (240, 320)
 

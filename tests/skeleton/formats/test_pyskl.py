@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from skeleton.errors import FormatError
 from skeleton.formats import Clip, clips, read, write_pyskl
 from skeleton.formats.pyskl import read_pyskl
-from skeleton.layouts import LAYOUTS, get_layout
+from skeleton.layouts.layout import LAYOUTS, get_layout
 from skeleton.record import Skeleton
 
 

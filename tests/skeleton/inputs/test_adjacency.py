@@ -5,7 +5,7 @@ import torch
 
 from skeleton.errors import SkeletonError
 from skeleton.inputs.adjacency import MODES, adjacency, edge_index
-from skeleton.layouts import LAYOUTS, get_layout
+from skeleton.layouts.layout import LAYOUTS, get_layout
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

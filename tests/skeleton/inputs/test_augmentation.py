@@ -19,7 +19,7 @@ from skeleton.inputs.augmentation import (
     swap_sides,
     turn,
 )
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from tests.skeleton.encoders.batches import make
 
 

@@ -9,7 +9,7 @@ from skeleton.inputs.adjacency import adjacency
 from skeleton.inputs.batch import collate
 from skeleton.inputs.joint_graph import HANDS, JOINTS, panoramic_adjacency, panoramic_edges, person_nodes, ragged
 from skeleton.inputs.streams import streams
-from skeleton.layouts import LAYOUTS, get_layout
+from skeleton.layouts.layout import LAYOUTS, get_layout
 from skeleton.record import Skeleton
 from tests.skeleton.figures import figure
 from tests.skeleton.figures import record as drawn

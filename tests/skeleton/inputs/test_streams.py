@@ -10,7 +10,7 @@ from skeleton.errors import LayoutError, SkeletonError
 from skeleton.inputs.batch import SkeletonBatch, collate
 from skeleton.inputs.resampling import resample
 from skeleton.inputs.streams import stream_channels, streams
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 COCO = get_layout("coco17")

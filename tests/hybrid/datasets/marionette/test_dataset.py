@@ -15,7 +15,7 @@ from hybrid.datasets.marionette.noise import THRESHOLD, hidden_joints, true_join
 from hybrid.errors import ConfigError, DataError
 from skeleton.events.limb_event import load_events
 from skeleton.language.answer_balance import balance
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 from skeleton.video import probe
 

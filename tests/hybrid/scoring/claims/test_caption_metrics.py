@@ -14,7 +14,7 @@ from hybrid.runs.run_folder import RunFolder
 from hybrid.scoring.claims.caption_metrics import caption_figures, events_of
 from skeleton.events.limb_event import LimbEvent, save_events
 from skeleton.jsonl import write_jsonl
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
 WAVE = LimbEvent(person=1, limb="left arm", movement="wave", count=2, start=3.0, end=4.0)

@@ -9,7 +9,7 @@ import skeleton.events.detectors
 from skeleton.events.detectors import detect_events
 from skeleton.events.detectors.signals import thresholds
 from skeleton.events.vocabulary import flip_side
-from skeleton.layouts import get_layout
+from skeleton.layouts.layout import get_layout
 from tests.skeleton.events.detectors.bodies import SECONDS, TIMES, camera, joints, move, planar, solid
 
 COCO = get_layout("coco17")

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from skeleton.errors import LayoutError
-from skeleton.layout_tables import ALIASES
-from skeleton.layouts import LAYOUTS, LIMBS, convert, get_layout, unfillable
+from skeleton.layouts.conversion import convert, unfillable
+from skeleton.layouts.layout import LAYOUTS, LIMBS, get_layout
+from skeleton.layouts.tables import ALIASES
 from skeleton.record import Skeleton
 
 SIZES = {"coco17": 17, "h36m17": 17, "kinect20": 20, "penn13": 13, "smpl22": 22}
@@ -235,7 +236,7 @@ def test_kinect_order_on_nw_ucla(shared):
 
 
 def test_penn_order_and_sides_on_penn_action(shared):
-    """The file's "left" is the person's right (layout_tables.py): measured on four kinds of clips."""
+    """The file's "left" is the person's right (tables.py): measured on four kinds of clips."""
     data, layout = clips(shared / "data/skeletons/penn_action.npz"), get_layout("penn13")
     seen = {joint: data["xyz"][:, i, 2] > 0 for i, joint in enumerate(layout.joints)}
 

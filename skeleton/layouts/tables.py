@@ -17,10 +17,10 @@ A Kinect's foot is the ball of the foot. The trees of ntu25, openpose18 and coco
 Left and right are the person's own. The released Penn Action labels call the person's right side "left":
 people who face the camera have their "left" shoulder at the image's left, bowlers seen from behind at its
 right, and guitarists strum with the "left" hand in 95 of 100 clips. The order below is the file's order
-with the sides put right (tests/skeleton/test_layouts.py measures it).
+with the sides put right (tests/skeleton/layouts/test_layout.py measures it).
 """
 
-from skeleton.layout_tables_wholebody import whole_body
+from skeleton.layouts.tables_wholebody import whole_body
 
 _LEGS = {"left leg": "left_knee left_ankle", "right leg": "right_knee right_ankle"}
 _FEET = {"left leg": "left_knee left_ankle left_foot", "right leg": "right_knee right_ankle right_foot"}
