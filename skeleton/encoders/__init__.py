@@ -12,7 +12,7 @@ from skeleton.errors import SkeletonError
 
 __all__ = ["ENCODERS", "Encoder", "JointFeatures", "build_encoder"]
 
-ENCODERS = tuple(sorted({module.name for module in iter_modules(__path__)} - {"base", "layers"}))
+ENCODERS = tuple(sorted({module.name for module in iter_modules(__path__)} - {"base", "layers", "onednn_linear"}))
 
 
 def build_encoder(

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from skeleton.encoders.base import Encoder, pool_any
-from skeleton.encoders.layers import InputNorm, MaskedBatchNorm, linear, stages
+from skeleton.encoders.layers import InputNorm, MaskedBatchNorm, stages
+from skeleton.encoders.onednn_linear import linear
 from skeleton.inputs.adjacency import adjacency
 
 DILATIONS = (1, 2, 3, 4)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hybrid.modules import extraction
+from hybrid.runs import extraction
 from skeleton.errors import ExtractionError
 from skeleton.extraction.build import describe
 from skeleton.extraction.persons import Detections

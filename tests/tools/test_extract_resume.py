@@ -32,7 +32,7 @@ def extract(arguments):
 def workers():
     """Processes that start quickly, because their parent has imported everything."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hybrid.modules.extraction", "onnxruntime"])
+    context.set_forkserver_preload(["hybrid.runs.extraction", "onnxruntime"])
     return context
 
 

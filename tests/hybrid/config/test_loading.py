@@ -203,5 +203,5 @@ def test_plain_dataclass_fields_are_refused():
     class Bare:
         x: int = 3
 
-    with pytest.raises(TypeError, match=r"make Bare\.x with hybrid\.config\.field"):
+    with pytest.raises(TypeError, match=r"make Bare\.x with hybrid\.config\.loading\.field"):
         load_config(Bare, [])

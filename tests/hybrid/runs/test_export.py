@@ -116,7 +116,7 @@ def test_a_folder_of_another_kind_is_one_sentence(saved, gone):
     _, _, folder = saved(mllm=LORA)
     (folder / gone).unlink()
     with pytest.raises(
-        CheckpointError, match=rf"written by hybrid\.pretrained\.save_pretrained at .*, found no {gone} in it"
+        CheckpointError, match=rf"written by hybrid\.runs\.export\.save_pretrained at .*, found no {gone} in it"
     ):
         from_pretrained(folder)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from skeleton.encoders import layers
-from skeleton.encoders.layers import linear
+from skeleton.encoders import onednn_linear
+from skeleton.encoders.onednn_linear import linear
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch is built without oneDNN")
@@ -13,7 +13,7 @@ from skeleton.encoders.layers import linear
 @pytest.mark.parametrize("with_bias", [False, True])
 @pytest.mark.parametrize("shape", [(7,), (3, 5)])
 def test_outputs_and_gradients(monkeypatch, shape, with_bias, turned):
-    monkeypatch.setattr(layers, "PAYS", True)
+    monkeypatch.setattr(onednn_linear, "PAYS", True)
     torch.manual_seed(0)
     given = [
         torch.randn(*shape, 6),
@@ -31,13 +31,13 @@ def test_outputs_and_gradients(monkeypatch, shape, with_bias, turned):
 
 
 def test_torch_computes_what_onednn_has_no_part_in(monkeypatch):
-    monkeypatch.setattr(layers, "PAYS", True)
-    monkeypatch.setattr(layers, "product", None)
+    monkeypatch.setattr(onednn_linear, "PAYS", True)
+    monkeypatch.setattr(onednn_linear, "product", None)
     assert linear(torch.randn(0, 6), torch.randn(4, 6)).shape == (0, 4)
     assert linear(torch.randn(3, 6).double(), torch.randn(4, 6).double()).dtype == torch.float64
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert linear(torch.randn(3, 6), torch.randn(4, 6)).dtype == torch.bfloat16
     with pytest.raises(TypeError):
         linear(torch.randn(3, 6), torch.randn(4, 6))
-    monkeypatch.setattr(layers, "PAYS", False)
+    monkeypatch.setattr(onednn_linear, "PAYS", False)
     assert linear(torch.randn(3, 6), torch.randn(4, 6)).shape == (3, 4)
