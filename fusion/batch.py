@@ -1,6 +1,7 @@
-"""What goes into one pass of the model: questions with their answers, clips, and the tensors of a batch."""
+"""What goes into one pass of the model: clips with their questions, and the tensors that are made of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,65 +35,92 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """input_ids, placeholders [B, L]; attention_mask [B, L]; until [B, L] where rows branch, for fusion.placement.tree_mask,
-    else None; position_ids [3, B, L] or [B, L];
-    media: the processor's tensors; with_video [B] bool; colours: of the rows with video, for fusion.anchoring, [] without
-    anchor; seconds [B]; body, plan: None in modes none and text;
-    events [B, 1 + M * K * G, F]: targets of fusion tokens (see event_targets), NaN where unknown, None without any;
-    looks [B, M, words]: ids of the words for each person's look, -1 for none, None without any.
-    Answer tokens, flat [n]: `targets` are predicted at (`rows`, `sources`) and belong to answer number `answers`."""
+class Prompt:
+    """input_ids, attention_mask [B, L]; position_ids [3, B, L] or [B, L]; placeholders [B, L] bool: where joint tokens go;
+    subtree_end [B, L] where rows branch, for fusion.placement.tree_mask, else None; media: the processor's tensors of all
+    videos; with_video [B] bool; seconds [B] of the clips."""
 
     input_ids: Tensor
     attention_mask: Tensor
-    until: Tensor | None
     position_ids: Tensor
     placeholders: Tensor
+    subtree_end: Tensor | None
     media: dict[str, Tensor]
     with_video: Tensor
-    colours: list[Tensor]
     seconds: Tensor
-    body: SkeletonBatch | None
-    plan: TokenPlan | None
+
+
+@dataclass(frozen=True)
+class Body:
+    """skeletons: input of the encoder; plan: which joint tokens there are; colours: of the rows with video, for
+    fusion.anchoring, [] without anchor; events [B, 1 + M * K * G, F]: targets of joint tokens (see
+    skeleton.events.targets), NaN where unknown, None without any; looks [B, M, words]: ids of the words for each person's
+    look, -1 for none, None without any."""
+
+    skeletons: SkeletonBatch
+    plan: TokenPlan
+    colours: list[Tensor]
     events: Tensor | None
     looks: Tensor | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The tokens of all answers, flat [n]: `targets` are predicted at (`rows`, `sources`) and belong to answer `numbers`
+    of `count`."""
+
     rows: Tensor
     sources: Tensor
     targets: Tensor
-    answers: Tensor
-    num_answers: int
+    numbers: Tensor
+    count: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """body: None in modes without joint tokens."""
+
+    prompt: Prompt
+    body: Body | None
+    answers: Answers
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        moved = {key: value.to(device) for key, value in vars(self).items() if isinstance(value, Tensor)}
-        plan = self.plan and TokenPlan(
-            self.plan.bins.to(device),
-            self.plan.widths.to(device),
-            self.plan.persons.to(device),
-            self.plan.limbs,
-        )
-        media = {key: value.to(device) for key, value in self.media.items()}
-        colours = [volume.to(device) for volume in self.colours]
-        return replace(self, **moved, media=media, colours=colours, body=self.body and self.body.to(device), plan=plan)
+        return to_device(self, device)
 
-    def keep(self, told: Tensor) -> "Batch":
-        """The same batch without the placeholders of joint tokens that are not `told` [B, N] bool (a part of plan.mask)."""
-        if torch.equal(told, self.plan.mask):
+    def keep(self, kept_tokens: Tensor) -> "Batch":
+        """The same batch with the placeholders of `kept_tokens` [B, N] bool alone (a part of plan.mask)."""
+        prompt, planned = self.prompt, self.body.plan.mask
+        if torch.equal(kept_tokens, planned):
             return self
-        kept = self.attention_mask.bool()
-        kept[self.placeholders] = told[self.plan.mask]
+        kept = prompt.attention_mask.bool()
+        kept[prompt.placeholders] = kept_tokens[planned]
         counts = kept.sum(1, keepdim=True)
-        length, left = int(counts.max()), bool(self.attention_mask[:, -1].all())
+        length, left = int(counts.max()), bool(prompt.attention_mask[:, -1].all())
         order = torch.sort(kept, dim=1, descending=not left, stable=True).indices
         order = order[:, -length:] if left else order[:, :length]
         before = nn.functional.pad(kept.cumsum(1), (1, 0)) + (length - counts) * left
-        real, positions = kept.gather(1, order), self.position_ids
-        return replace(
-            self,
-            input_ids=self.input_ids.gather(1, order),
+        real, ends = kept.gather(1, order), prompt.subtree_end
+        shorter = replace(
+            prompt,
+            input_ids=prompt.input_ids.gather(1, order),
             attention_mask=real.long(),
-            until=self.until if self.until is None else before.gather(1, self.until.gather(1, order)) * real,
-            position_ids=positions.gather(-1, order.expand(*positions.shape[:-1], -1)),
-            placeholders=self.placeholders.gather(1, order) & real,
-            sources=before[self.rows, self.sources],
+            position_ids=prompt.position_ids.gather(-1, order.expand(*prompt.position_ids.shape[:-1], -1)),
+            placeholders=prompt.placeholders.gather(1, order) & real,
+            subtree_end=None if ends is None else before.gather(1, ends.gather(1, order)) * real,
         )
+        answers = replace(self.answers, sources=before[self.answers.rows, self.answers.sources])
+        return replace(self, prompt=shorter, answers=answers)
+
+
+def to_device(value: Any, device: torch.device | str) -> Any:
+    """`value` with every tensor in it on another device, in dataclasses, lists and dicts too."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: to_device(item, device) for key, item in value.items()}
+    if isinstance(value, list):
+        return [to_device(item, device) for item in value]
+    if is_dataclass(value):
+        return replace(value, **{f.name: to_device(getattr(value, f.name), device) for f in fields(value) if f.init})
+    return value

@@ -6,7 +6,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from fusion.batch import Batch
+from fusion.batch import Body
 from fusion.tokens import TokenPlan
 from skeleton.events.targets import columns, num_movements
 from skeleton.layouts.layout import LIMBS
@@ -34,7 +34,7 @@ class EventWords(nn.Module):
     """Vectors of the body's words: always the language model's own embeddings of them, so it reads what it writes."""
 
     SECONDS, COUNTS = 60, 12  # later tokens say the last second; more repetitions the last count
-    LOUD = 4.0  # times a look outweighs another word: it alone says whose token this is, and is found last
+    LOOK_WEIGHT = 4.0  # times a look outweighs another word: it alone says whose token this is, and is found last
 
     def __init__(self, embedding: nn.Embedding, encode: Callable[[str], list[int]], events: bool):
         """From the language model's embeddings and a tokenizer's `encode`; `events`: there will be some to tell."""
@@ -59,17 +59,17 @@ class EventWords(nn.Module):
         vectors = nn.functional.embedding(ids.clamp(min=0), self.vocabulary[0].weight).float()
         return (vectors * (ids >= 0)[..., None]).sum(-2)
 
-    def looks(self, batch: Batch) -> Tensor:
+    def looks(self, body: Body) -> Tensor:
         """[B, N, width]: the words for the look of each token's person; zeros where nothing is told."""
-        each = (batch.plan.mask.shape[1] - 1) // batch.looks.shape[1]
-        return nn.functional.pad(repeat(self.of(batch.looks), "b m d -> b (m n) d", n=each), (0, 0, 1, 0))
+        each = (body.plan.mask.shape[1] - 1) // body.looks.shape[1]
+        return nn.functional.pad(repeat(self.of(body.looks), "b m d -> b (m n) d", n=each), (0, 0, 1, 0))
 
     def forward(self, plan: TokenPlan, events: Tensor | None, look: Tensor | float) -> Tensor:
         """[B, N, width]. events [B, N, F]: probabilities of columns, and repetitions; None says nothing about them.
         look: what is added to each token about its person or place."""
         limbs = repeat(self.of(self.limb), "g d -> (m g) d", m=(plan.mask.shape[1] - 1) // plan.limbs)
         tenths = (10 * plan.times).long().clamp(max=10 * self.SECONDS)
-        words = nn.functional.pad(limbs, (0, 0, 1, 0)) + self.of(self.second[tenths]) + self.LOUD * look
+        words = nn.functional.pad(limbs, (0, 0, 1, 0)) + self.of(self.second[tenths]) + self.LOOK_WEIGHT * look
         if events is None:
             return words
         counts = total_counts(events, plan).clamp(0, self.COUNTS)[..., None]

@@ -12,18 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from fusion.anchoring import Anchor
-from fusion.batch import Batch
+from fusion.batch import Batch, Body
 from fusion.event_words import EventWords, activity
-from fusion.losses import RARE, USUAL, event_loss, happening, look_loss
+from fusion.losses import EVENT_PRIOR, POSITIVE_WEIGHT, event_loss, event_probabilities, look_loss
 from fusion.projector import Projector
 from fusion.tokens import JointTokens, LimbTokens
-from hybrid.config.instruction import EncoderConfig, FusionConfig
-from skeleton.encoders import build_encoder
+from skeleton.encoders import Encoder
 from skeleton.events.targets import columns
 from skeleton.layouts.layout import get_layout
 
 
-def moving(mask: Tensor, events: Tensor, least: float) -> Tensor:
+def active_mask(mask: Tensor, events: Tensor, least: float) -> Tensor:
     """The part of `mask` [B, N] whose limbs move with a probability of at least `least`, and the null tokens."""
     active = activity(events) >= least
     active[:, 0] = True
@@ -31,64 +30,66 @@ def moving(mask: Tensor, events: Tensor, least: float) -> Tensor:
 
 
 class JointBranch(nn.Module):
-    """Skeletons -> tokens in the MLLM's width: encoder, limb tokens, words, anchor, projector."""
+    """Skeletons -> tokens in the MLLM's width: encoder, limb tokens, words, anchor, projector.
 
-    def __init__(self, encoder: EncoderConfig, fusion: FusionConfig, words: EventWords):
+    encoder: of skeleton.encoders; the words' `rest` says whether there is an event head.
+    """
+
+    def __init__(self, encoder: Encoder, words: EventWords, max_persons: int, anchor: bool, min_activity: float):
         super().__init__()
         width = words.width
-        self.encoder = build_encoder(
-            encoder.name,
-            layout=encoder.layout,
-            width=encoder.width,
-            depth=encoder.depth,
-            stride=encoder.stride,
-            streams=tuple(encoder.streams),
-            **encoder.options,
-        )
-        self.encoder.requires_grad_(not encoder.freeze)
+        self.encoder = encoder
         limbs = torch.tensor(get_layout(encoder.layout).limb_index)
-        self.tokens = LimbTokens(self.encoder.width, limbs, fusion.max_persons)
+        self.tokens = LimbTokens(encoder.width, limbs, max_persons)
         self.words = words
-        self.projector = Projector(self.encoder.width, width, words.scale)
-        self.anchor = Anchor(width) if fusion.anchor else None
+        self.projector = Projector(encoder.width, width, words.scale)
+        self.anchor = Anchor(width) if anchor else None
         self.events = None
         if words.rest is not None:
-            self.events = nn.Linear(self.encoder.width, len(columns()))
-            nn.init.constant_(self.events.bias[:-1], math.log(RARE * USUAL))  # begins by saying what is usual: nothing
-        self.min_activity = fusion.min_activity
-        self.event_loss: Tensor | None = None
-        self.look_loss: Tensor | None = None
+            self.events = nn.Linear(encoder.width, len(columns()))
+            # begins by saying what is usual: nothing
+            nn.init.constant_(self.events.bias[:-1], math.log(POSITIVE_WEIGHT * EVENT_PRIOR))
+        self.min_activity = min_activity
 
-    def pooled(self, batch: Batch) -> JointTokens:
+    def pooled(self, body: Body) -> JointTokens:
         """Limb tokens in the encoder's width."""
-        return self.tokens(self.encoder(batch.body), batch.body, batch.plan)
+        return self.tokens(self.encoder(body.skeletons), body.skeletons, body.plan)
 
-    def forward(self, batch: Batch, volumes: list[Tensor] | None) -> tuple[Tensor, Tensor]:
-        """Tokens [B, N, width] and which to tell [B, N]; volumes: of the rows with video, in order (anchoring only).
-
-        In training `event_loss` and `look_loss` hold these losses of the batch afterwards (event head, anchor)."""
-        tokens = self.pooled(batch)
+    def forward(self, batch: Batch, volumes: list[Tensor] | None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Tokens [B, N, width], which of them enter the prompt [B, N] bool, and in training the losses `event_loss` (event
+        head) and `look_loss` (anchor). volumes: of the rows with video, in order (anchoring only)."""
+        body, losses = batch.body, {}
+        tokens = self.pooled(body)
         events, mask = None, tokens.mask
         if self.events is not None:
             predicted = self.events(tokens.features)
-            self.event_loss = event_loss(predicted, batch.events, batch.plan) if self.training else None
-            events = happening(predicted)
-            mask = moving(mask, events, self.min_activity)
+            if self.training:
+                losses["event_loss"] = event_loss(predicted, body.events, body.plan)
+            events = event_probabilities(predicted)
+            mask = active_mask(mask, events, self.min_activity)
         look: Tensor | float = 0.0
         if self.anchor is not None:
-            given, painted = iter(volumes or []), iter(batch.colours)
-            seen = [
-                (next(given).float(), next(painted)) if video else (None, None) for video in batch.with_video.tolist()
-            ]
-            fractions = tokens.times / batch.seconds[:, None]
-            persons = batch.plan.persons.shape[1]
-            look = self.anchor(*zip(*seen, strict=True), tokens.points, tokens.placed, fractions, persons)
-            self.look_loss = 0.0 * look.sum()
-            if self.training and batch.looks is not None:
-                told = self.words.looks(batch).detach()
-                known = tokens.placed & batch.with_video[:, None] & told.any(-1)
-                self.look_loss = look_loss(look, told, known)
-        return self.projector(tokens.features, self.words(batch.plan, events, look)), mask
+            look = self.look(batch, tokens, volumes)
+            if self.training:
+                losses["look_loss"] = self.look_loss(batch, tokens, look)
+        return self.projector(tokens.features, self.words(body.plan, events, look)), mask, losses
+
+    def look(self, batch: Batch, tokens: JointTokens, volumes: list[Tensor] | None) -> Tensor:
+        """[B, N, width]: what the anchor sees at the limbs."""
+        of_videos = zip(volumes or [], batch.body.colours, strict=True)
+        views = [next(of_videos) if video else (None, None) for video in batch.prompt.with_video.tolist()]
+        seen = [(volume if volume is None else volume.float(), colours) for volume, colours in views]
+        fractions = tokens.times / batch.prompt.seconds[:, None]
+        persons = batch.body.plan.persons.shape[1]
+        return self.anchor(*zip(*seen, strict=True), tokens.points, tokens.placed, fractions, persons)
+
+    def look_loss(self, batch: Batch, tokens: JointTokens, look: Tensor) -> Tensor:
+        """The loss of the anchor's words for looks; 0 where the batch names none."""
+        if batch.body.looks is None:
+            return 0.0 * look.sum()
+        words = self.words.looks(batch.body).detach()
+        known = tokens.placed & batch.prompt.with_video[:, None] & words.any(-1)
+        return look_loss(look, words, known)
 
 
 class OracleBranch(nn.Module):
@@ -103,15 +104,14 @@ class OracleBranch(nn.Module):
         super().__init__()
         self.words, self.min_activity = words, min_activity
 
-    def forward(self, batch: Batch, _volumes: list[Tensor] | None) -> tuple[Tensor, Tensor]:
-        """Tokens [B, N, width] and which to tell [B, N]."""
-        look: Tensor | float = 0.0
-        if batch.looks is not None:
-            look = self.words.looks(batch)
-        known = batch.events
+    def forward(self, batch: Batch, _volumes: list[Tensor] | None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """What JointBranch gives, without losses."""
+        body = batch.body
+        look = 0.0 if body.looks is None else self.words.looks(body)
+        known = body.events
         if known is None:
-            known = torch.zeros(*batch.plan.mask.shape, len(columns()), device=batch.plan.mask.device)
+            known = torch.zeros(*body.plan.mask.shape, len(columns()), device=body.plan.mask.device)
         known = known.nan_to_num(0.0)
-        words = self.words(batch.plan, known, look)
+        words = self.words(body.plan, known, look)
         tokens = nn.functional.rms_norm(words, words.shape[-1:]) * self.words.scale
-        return tokens, moving(batch.plan.mask, known, self.min_activity)
+        return tokens, active_mask(body.plan.mask, known, self.min_activity), {}

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from fusion.event_words import total_counts
 from fusion.tokens import TokenPlan
 
-USUAL = 0.01  # share of what happens among all columns of all tokens
-RARE = 5.0  # weight of what happens against what does not
+EVENT_PRIOR = 0.01  # share of what happens among all columns of all tokens
+POSITIVE_WEIGHT = 5.0  # weight of what happens against what does not
 
 
-def happening(predicted: Tensor) -> Tensor:
-    """What the event head says, [B, N, F]: probabilities of columns, and repetitions. The loss makes what happens RARE times
-    likelier than it is; this takes it back."""
-    return torch.cat([(predicted[..., :-1] - math.log(RARE)).sigmoid(), predicted[..., -1:]], dim=-1)
+def event_probabilities(predicted: Tensor) -> Tensor:
+    """What the event head says, [B, N, F]: probabilities of columns, and repetitions. The loss makes what happens
+    POSITIVE_WEIGHT times likelier than it is; this takes it back."""
+    return torch.cat([(predicted[..., :-1] - math.log(POSITIVE_WEIGHT)).sigmoid(), predicted[..., -1:]], dim=-1)
 
 
 def event_loss(predicted: Tensor, targets: Tensor | None, plan: TokenPlan) -> Tensor:
@@ -28,10 +28,12 @@ def event_loss(predicted: Tensor, targets: Tensor | None, plan: TokenPlan) -> Te
         return 0.0 * predicted.sum()
     predicted, known, targets = predicted.float(), ~targets[..., :1].isnan(), targets.nan_to_num(0.0)
     words = nn.functional.binary_cross_entropy_with_logits(
-        predicted[..., :-1], targets[..., :-1], reduction="none", pos_weight=predicted.new_tensor(RARE)
+        predicted[..., :-1], targets[..., :-1], reduction="none", pos_weight=predicted.new_tensor(POSITIVE_WEIGHT)
     )
     bins = (predicted[..., -1:] - targets[..., -1:]).square()
-    clip = (total_counts(happening(predicted), plan) - total_counts(targets, plan)).square() * (targets[..., -1] > 0)
+    clip = (total_counts(event_probabilities(predicted), plan) - total_counts(targets, plan)).square() * (
+        targets[..., -1] > 0
+    )
     return ((words.sum(-1, keepdim=True) + bins + clip[..., None]) * known).sum() / known.sum().clamp(min=1)
 
 

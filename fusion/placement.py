@@ -36,16 +36,16 @@ def joint_positions(times: Tensor, video: Tensor | None, seconds: float, start: 
     return video[:, step, height // 2, width // 2]
 
 
-def tree_mask(until: Tensor, dtype: torch.dtype) -> Tensor:
+def tree_mask(subtree_end: Tensor, dtype: torch.dtype) -> Tensor:
     """Additive attention mask [B, 1, L, L] of trees written depth first.
 
-    until [B, L] int64: the place where the token's segment and all that grows from it ends; 0 for padding. A token sees
-    the earlier tokens whose `until` lies behind it, and itself, so that no row of the mask is empty.
+    subtree_end [B, L] int64: the place where the token's segment and all that grows from it ends; 0 for padding. A token sees
+    the earlier tokens whose `subtree_end` lies behind it, and itself, so that no row of the mask is empty.
     """
-    places = torch.arange(until.shape[1], device=until.device)
+    places = torch.arange(subtree_end.shape[1], device=subtree_end.device)
     earlier = places[:, None] >= places
-    allowed = earlier & (places[:, None] < until[:, None, :])
-    allowed |= torch.eye(until.shape[1], dtype=torch.bool, device=until.device)
-    return torch.zeros(allowed.shape, dtype=dtype, device=until.device).masked_fill(~allowed, torch.finfo(dtype).min)[
-        :, None
-    ]
+    allowed = earlier & (places[:, None] < subtree_end[:, None, :])
+    allowed |= torch.eye(subtree_end.shape[1], dtype=torch.bool, device=subtree_end.device)
+    return torch.zeros(allowed.shape, dtype=dtype, device=subtree_end.device).masked_fill(
+        ~allowed, torch.finfo(dtype).min
+    )[:, None]

@@ -6,11 +6,15 @@ the contradictions between keys, each naming both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
+from fusion.modes import MODES
 from hybrid.config.loading import field
 from hybrid.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fusion.modes.base import FusionOptions
 
 ORACLE = "oracle"
 LEAST_TEXT = 256  # tokens; a header and one line for each limb of a person take some more
@@ -84,11 +88,11 @@ class FusionConfig:
     """How a body enters the language model."""
 
     mode: str = field(
-        "none leaves the model as it is, text writes the pose into the prompt",
+        "what the language model gets of the body: "
+        + "; ".join(f"{name}: {mode.gives}" for name, mode in MODES.items()),
         "tokens",
-        choices=["none", "text", "tokens"],
+        choices=[*MODES],
     )
-    granularity: str = field("what one joint token stands for", "limb", choices=["limb"])
     bin_seconds: float = field("seconds of one joint token", 0.25)
     max_persons: int = field("persons that get tokens, the best visible first", 3)
     max_tokens: int = field("joint tokens of a clip, at most; longer bins are used to stay below", 512)
@@ -102,6 +106,13 @@ class FusionConfig:
     dropout_pose: float = field("share of training samples without pose", 0.1)
     dropout_video: float = field("share of training samples without video", 0.1)
 
+    def options(self, layout: str) -> FusionOptions:
+        """What modes read of these keys; layout: of the skeletons."""
+        from fusion.modes.base import FusionOptions  # needs torch, which reading a configuration does not
+
+        names = {entry.name for entry in fields(FusionOptions)} - {"layout"}
+        return FusionOptions(layout=layout, **{name: getattr(self, name) for name in names})
+
     def check(self) -> None:
         both = f"found {self.dropout_pose} and {self.dropout_video}"
         _demand(
@@ -109,7 +120,7 @@ class FusionConfig:
             f"expected fusion.dropout_pose and fusion.dropout_video to share at most 1, {both}",
         )
         _demand(
-            self.mode == "tokens" or not self.anchor,
+            MODES[self.mode].encodes or not self.anchor,
             f"expected fusion.anchor=false with fusion.mode={self.mode}, found true: no joint tokens to anchor",
         )
         _demand(
@@ -234,7 +245,7 @@ class TrainConfig:
             f"{tiny.patch_size}; take {max(1, (size or 0) // (2 * tiny.patch_size)) * 2 * tiny.patch_size}",
         )
         _demand(
-            self.fusion.mode == "tokens" or self.train.event_loss == 0,
+            MODES[self.fusion.mode].encodes or self.train.event_loss == 0,
             f"expected train.event_loss=0 with fusion.mode={self.fusion.mode}, found {self.train.event_loss}: "
             "no encoder",
         )
@@ -253,8 +264,8 @@ class TrainConfig:
             "event pre-training is training of the encoder",
         )
         _demand(
-            self.fusion.mode != "text" or self.encoder.name != ORACLE,
-            f"expected fusion.mode=tokens with encoder.name={ORACLE}, found text: events are told in joint tokens",
+            self.fusion.mode in ("tokens", "none") or self.encoder.name != ORACLE,
+            f"expected fusion.mode=tokens with encoder.name={ORACLE}, found {self.fusion.mode}: events are told in joint tokens",
         )
         oracle, losses = self.encoder.name == ORACLE, (self.train.event_loss, self.train.look_loss)
         _demand(

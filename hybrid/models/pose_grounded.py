@@ -1,35 +1,34 @@
 """PoseGroundedMLLM: a graph encoder and a video MLLM, joined at the input embeddings.
 
 A plain module: batch in, logits at answer places, scores of answers, or text out. The surprising choices:
-- In modes `none` and `text` nothing is built besides the MLLM, and its outputs are the base model's, bit for bit: in
-`text`
-  the pose is a part of the prompt.
+- How a body enters is the fusion mode's business (fusion.modes). Where a mode builds nothing besides the MLLM (`none`, `text`,
+  `overlay`), the outputs are the base model's for that prompt and those frames, bit for bit.
 - A frozen vision tower or encoder stays in eval mode through `train()`. Decoder layers go to train mode even when
   frozen, else gradient checkpointing and LoRA dropout would switch off.
 - With anchoring the vision tower runs once; its output is sampled at the limbs and handed to the MLLM.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from fusion.batch import Batch
-from fusion.injection import check_counts, joint_tokens_in
+from fusion.families import family_of, vision_tower
 from fusion.joint_branch import JointBranch, OracleBranch
+from fusion.modes.base import FusionMode
 from fusion.placement import tree_mask
-from hybrid.models.mllm import reuse_video_features, video_features, vision_tower
 
 
 class PoseGroundedMLLM(nn.Module):
-    """`mllm` with joint tokens from `joints`; `joints` is None in all modes but tokens."""
+    """`mllm` that a body enters by `mode`; `joints` is what that mode has built (None where it builds nothing)."""
 
-    def __init__(self, mllm: PreTrainedModel, joints: JointBranch | OracleBranch | None):
+    def __init__(self, mllm: PreTrainedModel, mode: FusionMode, joints: JointBranch | OracleBranch | None):
         super().__init__()
-        self.mllm = mllm
-        self.joints = joints
+        self.mllm, self.mode, self.joints = mllm, mode, joints
+        self.family = family_of(mllm)
 
     def train(self, mode: bool = True) -> "PoseGroundedMLLM":
         super().train(mode)
@@ -39,52 +38,47 @@ class PoseGroundedMLLM(nn.Module):
         return self
 
     @contextmanager
-    def fused(self, batch: Batch) -> Iterator[Batch]:
-        """Within the block, a pass of `self.mllm` over the prompt of the batch that is given sees its joint tokens: it is
-        `batch` without the placeholders of tokens that are not told."""
-        with ExitStack() as stack:
-            if self.joints is not None:
-                volumes = None
-                if self.joints.anchor is not None and batch.media:
-                    output, volumes = video_features(self.mllm, batch.media)
-                    stack.enter_context(reuse_video_features(self.mllm, output))
-                tokens, told = self.joints(batch, volumes)
-                check_counts(batch.placeholders, batch.plan.mask)
-                batch = batch.keep(told)
-                embedding = self.mllm.get_input_embeddings()
-                stack.enter_context(joint_tokens_in(embedding, tokens, told, batch.placeholders))
-            yield batch
+    def fused(self, batch: Batch) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
+        """Within the block a pass of `self.mllm` over the prompt of the batch that is given sees the body; with the losses of
+        the joint branch by name (in training)."""
+        with self.mode.fused(self.mllm, self.family, self.joints, batch) as fused:
+            yield fused
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Log-probabilities [n] of the batch's n answer tokens."""
-        with self.fused(batch) as batch:
-            places, index = torch.unique(batch.sources, return_inverse=True)
-            attention = batch.attention_mask if batch.until is None else tree_mask(batch.until, self.mllm.dtype)
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Log-probabilities [n] of the batch's n answer tokens, and the losses of the joint branch by name (in training)."""
+        with self.fused(batch) as (batch, losses):
+            prompt, answers = batch.prompt, batch.answers
+            places, index = torch.unique(answers.sources, return_inverse=True)
+            attention = prompt.attention_mask
+            if prompt.subtree_end is not None:
+                attention = tree_mask(prompt.subtree_end, self.mllm.dtype)
             logits = self.mllm(
-                input_ids=batch.input_ids,
+                input_ids=prompt.input_ids,
                 attention_mask=attention,
-                position_ids=batch.position_ids,
+                position_ids=prompt.position_ids,
                 logits_to_keep=places,
                 use_cache=False,
-                **batch.media,
+                **prompt.media,
             ).logits
         # [B, places, words] -> [n, words]: the answer places only
-        chosen = logits[batch.rows, index].float()
-        return chosen.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
+        chosen = logits[answers.rows, index].float()
+        return chosen.log_softmax(-1).gather(1, answers.targets[:, None])[:, 0], losses
 
     def score(self, batch: Batch) -> Tensor:
-        """Log-likelihoods [num_answers] of the batch's answers, the end of the answer included."""
-        return torch.zeros(batch.num_answers, device=batch.targets.device).index_add(0, batch.answers, self(batch))
+        """Log-likelihoods [answers] of the batch's answers, the end of the answer included."""
+        answers = batch.answers
+        return torch.zeros(answers.count, device=answers.targets.device).index_add(0, answers.numbers, self(batch)[0])
 
     def generate(self, batch: Batch, max_new_tokens: int) -> Tensor:
         """New token ids [B, <= max_new_tokens], greedy. The batch is padded on the left, one question a row."""
-        with self.fused(batch) as batch:
+        with self.fused(batch) as (batch, _):
+            prompt = batch.prompt
             ids = self.mllm.generate(
-                input_ids=batch.input_ids,
-                attention_mask=batch.attention_mask,
-                position_ids=batch.position_ids,
+                input_ids=prompt.input_ids,
+                attention_mask=prompt.attention_mask,
+                position_ids=prompt.position_ids,
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
-                **batch.media,
+                **prompt.media,
             )
-        return ids[:, batch.input_ids.shape[1] :]
+        return ids[:, prompt.input_ids.shape[1] :]

@@ -8,7 +8,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.losses import RARE
+from fusion.losses import POSITIVE_WEIGHT
 from hybrid.config.pretraining import PretrainingConfig
 from hybrid.data.labelled_skeletons import seed_of
 from hybrid.modules.optimizers import make_optimizer, scheduled, warm_cosine
@@ -38,7 +38,7 @@ class Events(nn.Module):
         limbs = torch.einsum("bmkvd,vg->bmkgd", found.features, self.members) / counts.clamp(min=1)[..., None]
         told, known = self.head(limbs), counts > 0
         words = functional.binary_cross_entropy_with_logits(
-            told[..., :-1], targets[..., :-1], reduction="none", pos_weight=told.new_tensor(RARE)
+            told[..., :-1], targets[..., :-1], reduction="none", pos_weight=told.new_tensor(POSITIVE_WEIGHT)
         )
         losses = words.sum(-1) + (told[..., -1] - targets[..., -1]).square()
         return (losses * known).sum() / known.sum().clamp(min=1)

@@ -22,7 +22,9 @@ class EventPretraining(LightningModule):
         self.joints, self.optim = joints, optim
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        loss = event_loss(self.joints.events(self.joints.pooled(batch).features), batch.events, batch.plan)
+        loss = event_loss(
+            self.joints.events(self.joints.pooled(batch.body).features), batch.body.events, batch.body.plan
+        )
         self.log("pretrain/event_loss", loss, prog_bar=True)
         return loss
 

@@ -29,28 +29,24 @@ class InstructionModule(LightningModule):
         self.cuda_random_state: Tensor | None = None
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        spoken = self.model(batch)
-        count = torch.tensor(float(len(spoken)), device=self.device)
+        scores, losses = self.model(batch)
+        count = torch.tensor(float(len(scores)), device=self.device)
         ranks = self.trainer.world_size
         if ranks > 1:  # DDP averages gradients over ranks: weigh each rank by its share of the tokens
             count = self.all_gather(count).sum() / ranks
-        loss = -spoken.sum() / count
+        loss = -scores.sum() / count
         self.log("train/loss", loss, prog_bar=True)
-        if self.optim.event_loss:
-            events = self.model.joints.event_loss
-            self.log("train/event_loss", events)
-            loss = loss + self.optim.event_loss * events
-        if self.optim.look_loss:
-            looks = self.model.joints.look_loss
-            self.log("train/look_loss", looks)
-            loss = loss + self.optim.look_loss * looks
+        for name in losses:
+            if weight := getattr(self.optim, name):
+                self.log(f"train/{name}", losses[name])
+                loss = loss + weight * losses[name]
         return loss
 
     def validation_step(self, pair: tuple[EvalBatch, Batch], _index: int) -> None:
         asked, batch = pair
         scores = self.model.score(batch)
         nll, tokens, right, choices, first = scores.new_zeros(()), 0, 0, 0, 0
-        lengths = torch.bincount(batch.answers, minlength=batch.num_answers)
+        lengths = torch.bincount(batch.answers.numbers, minlength=batch.answers.count)
         for sample in asked.samples:
             options = len(sample.options or (0,))
             truth = sample.answer if sample.options else 0

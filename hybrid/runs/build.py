@@ -4,20 +4,20 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from fusion.event_words import EventWords
-from fusion.joint_branch import JointBranch, OracleBranch
-from fusion.pose_text import EXAMPLE, HEADER
-from hybrid.config.instruction import ORACLE, MLLMConfig, TrainConfig
+from fusion.modes import mode_class
+from hybrid.config.instruction import ORACLE, EncoderConfig, MLLMConfig, TrainConfig
 from hybrid.data.collation import Collator
 from hybrid.data.prompt import answer_text
 from hybrid.data.sample import Sample
-from hybrid.models.mllm import Positions, load_hf_config, load_model, load_processor
+from hybrid.models.mllm import load_family, load_model, load_processor
 from hybrid.models.pose_grounded import PoseGroundedMLLM
 from hybrid.models.tiny_mllm import VERSION, build_tiny
+from skeleton.encoders import Encoder, build_encoder
 
 
 def tiny_texts(samples: Iterable[Sample]) -> list[str]:
@@ -38,8 +38,7 @@ def resolve_mllm(config: TrainConfig, samples: Iterable[Sample]) -> MLLMConfig:
     if config.mllm.path != "tiny":
         return config.mllm
     texts = tiny_texts(samples)
-    if config.fusion.mode == "text":  # else its tokenizer would spell the pose letter by letter
-        texts += [HEADER, *EXAMPLE]
+    texts += mode_class(config.fusion.mode).texts  # else its tokenizer would spell them letter by letter
     key = json.dumps([VERSION, asdict(config.mllm.tiny), config.seed, texts])
     folder = Path(config.output) / f"tiny_mllm_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     return replace(config.mllm, path=str(build_tiny(folder, texts, config.mllm.tiny, config.seed)))
@@ -49,18 +48,28 @@ def build(config: TrainConfig, samples: Iterable[Sample]) -> tuple[PoseGroundedM
     """The model and its collator; `samples` are the training samples (only `mllm.path=tiny` reads them)."""
     mllm_config = resolve_mllm(config, samples)
     processor = load_processor(mllm_config)
-    positions = Positions(load_hf_config(mllm_config))
-    collator = Collator(processor, positions, config.fusion, config.encoder.layout)
+    collator = Collator(processor, load_family(mllm_config), config.fusion, config.encoder.layout)
     mllm = load_model(mllm_config)
-    joints = None
-    if config.fusion.mode == "tokens":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            oracle = config.encoder.name == ORACLE
-            told = oracle or config.train.event_loss > 0
-            words = EventWords(mllm.get_input_embeddings(), collator.encode, events=told)
-            if oracle:
-                joints = OracleBranch(words, config.fusion.min_activity)
-            else:
-                joints = JointBranch(config.encoder, config.fusion, words)
-    return PoseGroundedMLLM(mllm, joints), collator
+    oracle = config.encoder.name == ORACLE
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        joints = collator.mode.build(
+            mllm.get_input_embeddings(),
+            None if oracle else partial(make_encoder, config.encoder),
+            event_head=oracle or config.train.event_loss > 0,
+        )
+    return PoseGroundedMLLM(mllm, collator.mode, joints), collator
+
+
+def make_encoder(config: EncoderConfig) -> Encoder:
+    """The network over joints, frozen where that is asked for."""
+    encoder = build_encoder(
+        config.name,
+        layout=config.layout,
+        width=config.width,
+        depth=config.depth,
+        stride=config.stride,
+        streams=tuple(config.streams),
+        **config.options,
+    )
+    return encoder.requires_grad_(not config.freeze)

@@ -13,6 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from fusion.modes import MODES, mode_class
 from hybrid.config.instruction import TrainConfig
 from hybrid.config.loading import load_config, to_yaml
 from hybrid.data.collation import Collator
@@ -87,24 +88,19 @@ def card(config: TrainConfig, weights: int) -> str:
     """The model card: what this is, what it stands on, how to load it."""
     base = "a small random model (folder base)" if config.mllm.path == BASE else f"`{config.mllm.path}`"
     hub = [] if config.mllm.path == BASE or Path(config.mllm.path).is_dir() else [f"base_model: {config.mllm.path}"]
-    fusion = config.fusion
-    skeletons = f"{config.encoder.layout} skeletons at {config.data.pose_fps:g} rows a second"
-    joints = {
-        "none": "no joint tokens",
-        "text": f"{skeletons}, written into the prompt in at most {fusion.text_tokens} tokens",
-        "tokens": f"{config.encoder.name} over {skeletons}, "
-        f"a joint token for each {fusion.granularity} and {fusion.bin_seconds:g} s",
-    }[fusion.mode]
-    kind = "text" if fusion.mode == "text" else "tokens"
+    mode = config.fusion.mode
+    body = f"{mode_class(mode).describe(config.fusion.options(config.encoder.layout))}; rows a second: {config.data.pose_fps:g}"
+    if MODES[mode].encodes:
+        body += f"; encoder: {config.encoder.name}"
     return "\n".join(
         [
             *("---", *hub, "library_name: hybrid-pose", "pipeline_tag: video-text-to-text", "---"),
             f"# {config.name}",
             "",
-            f"A video language model that sees limbs: skeletons enter it as {kind} beside the video.",
+            "A video language model that sees limbs: skeletons enter it beside the video.",
             "",
             f"- stands on {base}, which is not in this folder's weights",
-            f"- body: {joints}",
+            f"- body: {body}",
             f"- video: {config.data.frames} frames a clip",
             f"- {weights:,} trained weights in {WEIGHTS}; all settings in {CONFIG}",
             "",

@@ -39,16 +39,13 @@ def describe(config: TrainConfig, model: torch.nn.Module, data: ClipData) -> str
     total = sum(p.numel() for p in model.parameters())
     rows = [data.reader.row(clip, ()) for clip in data.train_clips[:8]]
     batch = data.collator(rows)
-    if config.fusion.mode == "text":
-        count, kind = sum(len(data.collator.pose(row)) for row in rows) / len(rows), "tokens of the pose in words"
-    else:
-        count, kind = batch.placeholders.sum(1).float().mean(), "joint tokens"
+    count, kind = data.collator.mode.tokens(rows, batch)
     return "\n".join(
         [
             f"run {config.name}: configuration {config_hash(config)}, commit {commit() or 'unknown'}",
             f"{len(data.train_clips)} training clips, {sum(len(c.samples) for c in data.train_clips)} questions; "
             f"{len(data.val_clips)} validation clips",
-            f"{trainable:,} of {total:,} parameters train; a prompt has about {batch.input_ids.shape[1]} tokens "
+            f"{trainable:,} of {total:,} parameters train; a prompt has about {batch.prompt.input_ids.shape[1]} tokens "
             f"before the question, {count:.0f} of them {kind}",
         ]
     )

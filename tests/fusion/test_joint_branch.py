@@ -7,7 +7,7 @@ import torch
 
 from fusion.event_words import EventWords, total_counts
 from fusion.joint_branch import OracleBranch
-from fusion.losses import USUAL, happening, look_loss
+from fusion.losses import EVENT_PRIOR, event_probabilities, look_loss
 from fusion.tokens import TokenPlan
 from hybrid.runs.build import build
 from skeleton.events.limb_event import LimbEvent
@@ -60,8 +60,8 @@ def test_a_movement_that_is_unsure_counts_as_often(plan, events):
 
 def test_a_new_event_head_says_that_nothing_happens(make):
     model, _ = make(train={"event_loss": 1.0})
-    told = happening(model.joints.events(torch.zeros(1, 2, model.joints.encoder.width)))
-    assert told[..., :-1].max().item() == pytest.approx(USUAL, rel=0.02)
+    told = event_probabilities(model.joints.events(torch.zeros(1, 2, model.joints.encoder.width)))
+    assert told[..., :-1].max().item() == pytest.approx(EVENT_PRIOR, rel=0.02)
 
 
 def test_a_token_is_the_sum_of_its_words_and_rest_where_nothing_happens(plan, events, words):
@@ -84,7 +84,7 @@ def test_a_token_is_the_sum_of_its_words_and_rest_where_nothing_happens(plan, ev
 def test_without_events_a_token_says_limb_second_and_look(plan, words):
     made, table, encode = words
     tokens = made(plan, None, torch.ones(1, 1 + 3 * len(LIMBS), table.shape[1]))[0]
-    expected = table[encode(" left arm")].sum(0) + table[encode("2.5")].sum(0) + made.LOUD
+    expected = table[encode(" left arm")].sum(0) + table[encode("2.5")].sum(0) + made.LOOK_WEIGHT
     torch.testing.assert_close(tokens[place(2)], expected)
 
 
@@ -125,14 +125,12 @@ def test_the_anchor_learns_to_name_looks(tiny_config, tiny_samples, row, asked):
     losses, optimizer = [], torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(20):
         optimizer.zero_grad()
-        model(batch)
-        loss = model.joints.look_loss
+        loss = model(batch)[1]["look_loss"]
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
-    model(collator([replace(rows[0], frames=None)]))
-    assert model.joints.look_loss == 0  # nothing is seen without a video
+    assert model(collator([replace(rows[0], frames=None)]))[1]["look_loss"] == 0  # nothing is seen without a video
 
 
 def test_the_oracle_reads_events_and_looks(tiny_config, tiny_samples, row, asked):
@@ -155,7 +153,7 @@ def test_the_oracle_reads_events_and_looks(tiny_config, tiny_samples, row, asked
     }.items():
         batch = collator([changed])
         tokens[name] = model.joints(batch, None)[0][0]
-        assert torch.isfinite(model(batch)).all()
+        assert torch.isfinite(model(batch)[0]).all()
     differs = {name: (tokens[name] != tokens["waving"]).any(-1) for name in tokens}
     arm = torch.tensor([LIMBS[(i - 1) % len(LIMBS)] == "left arm" for i in range(len(tokens["still"]))])
     arm[0] = False
@@ -174,7 +172,7 @@ def test_any_encoder_makes_joint_tokens(tiny_config, tiny_samples, row, asked, n
     )
     model, collator = build(replace(tiny_config, encoder=encoder), tiny_samples)
     batch = collator([row(2, 3.0, video=False, branches=[asked("kick")])])
-    tokens, mask = model.joints(batch, None)
+    tokens, mask, _ = model.joints(batch, None)
     assert tokens.shape[:2] == mask.shape
     assert torch.isfinite(tokens).all() and tokens.std() > 0
     tokens.square().mean().backward()

@@ -66,3 +66,11 @@ def test_contradictions_name_both_keys(arguments, message):
 
 def test_size_is_free_with_a_real_model():
     assert load_config(TrainConfig, ["data.size=100", "mllm.path=some/model"]).data.size == 100
+
+
+def test_a_key_that_is_no_more_is_passed_over_in_one_sentence(tmp_path, capsys):
+    old = tmp_path / "config.yaml"
+    old.write_text("fusion: {granularity: limb, max_persons: 2}\n")
+    assert load_config(TrainConfig, [str(old)]).fusion.max_persons == 2
+    said = capsys.readouterr().err
+    assert said.startswith("the key fusion.granularity from ") and said.count("\n") == 1

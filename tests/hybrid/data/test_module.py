@@ -10,7 +10,7 @@ from hybrid.data.collation import Collator
 from hybrid.data.module import ClipData, answered, load, split_clips, thin
 from hybrid.data.sample import Sample, read_samples, write_samples
 from hybrid.errors import ConfigError, DataError
-from hybrid.models.mllm import Positions, load_hf_config, load_processor
+from hybrid.models.mllm import load_family, load_processor
 from hybrid.runs.build import resolve_mllm
 from skeleton.events.limb_event import LimbEvent, save_events
 
@@ -23,7 +23,7 @@ def sample(number, video="a.mp4", start=0.0, **more):
 @pytest.fixture(scope="module")
 def collator(tiny_config, tiny_samples):
     config = resolve_mllm(tiny_config, tiny_samples)
-    return Collator(load_processor(config), Positions(load_hf_config(config)), tiny_config.fusion, "coco17")
+    return Collator(load_processor(config), load_family(config), tiny_config.fusion, "coco17")
 
 
 @pytest.fixture
@@ -98,11 +98,11 @@ def test_clips_without_a_known_answer_neither_train_nor_validate(data, small_set
 
 
 def test_training_batches_are_keyed_by_step(data):
-    whole = [batch.input_ids for batch in attached(data()).train_dataloader()]
+    whole = [batch.prompt.input_ids for batch in attached(data()).train_dataloader()]
     assert len(whole) == 10
     module = attached(data())
     module.load_state_dict({"step": 7})
-    resumed = [batch.input_ids for batch in module.train_dataloader()]
+    resumed = [batch.prompt.input_ids for batch in module.train_dataloader()]
     assert [ids.tolist() for ids in resumed] == [ids.tolist() for ids in whole[7:]]
     assert module.state_dict() == {"step": 0}  # what the trainer says, once it has gone on
 
@@ -136,22 +136,22 @@ def test_events_are_read_when_they_are_trained_on(data, tmp_path):
     assert attached(data(**settings)).reader.events == {}
     module = attached(data(train={"event_loss": 0.5}, **settings))
     assert module.reader.events == {"0": [nod], "1": []}
-    assert any(batch.events is not None for batch in module.train_dataloader())
+    assert any(batch.body.events is not None for batch in module.train_dataloader())
 
 
 def test_validation_and_test_loaders_pair_questions_with_tensors(data, small_set):
     module = attached(data())
     asked, batch = next(iter(module.val_dataloader()))
     assert asked.kind == "validate"
-    assert batch.num_answers == (2 + 1 + 1) + 2  # two options, one count, one interval; two options
+    assert batch.answers.count == (2 + 1 + 1) + 2  # two options, one count, one interval; two options
     kinds = []
     for asked, batch in module.eval_loader(group_clips(read_samples(small_set / "test.jsonl")), None):
         kinds.append(asked.kind)
         if asked.kind == "write":  # generation goes on at the right
-            assert batch.attention_mask[:, -1].all()
-            assert batch.num_answers == 0
+            assert batch.prompt.attention_mask[:, -1].all()
+            assert batch.answers.count == 0
         else:
-            assert batch.num_answers == 2 * len(asked.samples)
+            assert batch.answers.count == 2 * len(asked.samples)
     assert kinds == ["choose"] * 3 + ["write"] * 3
 
 
@@ -164,6 +164,8 @@ def test_no_validation_clips_no_validation(data):
 
 
 def test_workers_load_the_same_batches(data):
-    plain = [batch.input_ids.tolist() for batch in attached(data(train={"steps": 3})).train_dataloader()]
-    several = [batch.input_ids.tolist() for batch in attached(data(train={"steps": 3}, workers=2)).train_dataloader()]
+    plain = [batch.prompt.input_ids.tolist() for batch in attached(data(train={"steps": 3})).train_dataloader()]
+    several = [
+        batch.prompt.input_ids.tolist() for batch in attached(data(train={"steps": 3}, workers=2)).train_dataloader()
+    ]
     assert plain == several

@@ -11,9 +11,10 @@ import transformers as hf
 
 from fusion.batch import Branch
 from fusion.errors import FusionError
+from fusion.families import vision_tower
 from hybrid.config.instruction import MLLMConfig, TinyConfig, TrainConfig
 from hybrid.errors import ModelError
-from hybrid.models.mllm import Positions, load_model, load_processor, video_features, vision_tower
+from hybrid.models.mllm import load_family, load_model, load_processor
 from hybrid.models.tiny_mllm import build_tiny, train_tokenizer
 from hybrid.runs.build import build
 from tests.hybrid.families import CLOCKED, FAMILY_NAMES, QUESTION, WORDS
@@ -49,14 +50,14 @@ def test_mode_none_equals_the_base_model(load, row, family):
     one = row(persons=0, branches=[Branch(QUESTION, ("the left arm",))])
     batch, base = collator([one]), plain(collator, one, spoken(collator, "the left arm"))
     assert model.joints is None
-    assert batch.input_ids.tolist() == base["input_ids"].tolist()
-    base = {key: value for key, value in base.items() if key in collator.positions.inputs}
-    assert {key for key in base if "pixel" in key} == {key for key in batch.media if "pixel" in key} != set()
-    places = slice(batch.sources[0], batch.sources[-1] + 1)
+    assert batch.prompt.input_ids.tolist() == base["input_ids"].tolist()
+    base = {key: value for key, value in base.items() if key in collator.family.inputs}
+    assert {key for key in base if "pixel" in key} == {key for key in batch.prompt.media if "pixel" in key} != set()
+    places = slice(batch.answers.sources[0], batch.answers.sources[-1] + 1)
     with torch.no_grad():
         logits = model.mllm(**base).logits[0, places]
-        expected = logits.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
-        torch.testing.assert_close(model(batch), expected, atol=1e-5, rtol=1e-5)
+        expected = logits.log_softmax(-1).gather(1, batch.answers.targets[:, None])[:, 0]
+        torch.testing.assert_close(model(batch)[0], expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", CLOCKED)
@@ -68,7 +69,7 @@ def test_positions_without_weights_equal_the_models_own(load, row, family):
         keys = ("input_ids", "attention_mask", "mm_token_type_ids", "video_grid_thw", "second_per_grid_ts")
         given = {key: base[key] for key in keys if key in base and (key != "second_per_grid_ts" or family == "tiny")}
         expected, _ = model.mllm.model.get_rope_index(**given)
-        assert torch.equal(collator([one]).position_ids, expected)
+        assert torch.equal(collator([one]).prompt.position_ids, expected)
         assert expected.unique(dim=0).shape[0] == 3  # time, height and width differ
 
 
@@ -111,12 +112,12 @@ def test_generated_tokens_are_the_likeliest(load, row, family):
         ends = (new == tokenizer.eos_token_id).nonzero()
         new = new[: ends[0] + 1] if len(ends) else new
         batch = collator([single])
-        text = torch.cat([batch.input_ids, new[None]], 1)
-        grown = batch.position_ids[..., -1:] + 1 + torch.arange(len(new))
-        positions = torch.cat([batch.position_ids, grown], -1)
+        text = torch.cat([batch.prompt.input_ids, new[None]], 1)
+        grown = batch.prompt.position_ids[..., -1:] + 1 + torch.arange(len(new))
+        positions = torch.cat([batch.prompt.position_ids, grown], -1)
         with torch.no_grad(), model.fused(batch):
             logits = model.mllm(
-                input_ids=text, position_ids=positions, attention_mask=torch.ones_like(text), **batch.media
+                input_ids=text, position_ids=positions, attention_mask=torch.ones_like(text), **batch.prompt.media
             ).logits
         assert logits[0, -len(new) - 1 : -1].argmax(-1).tolist() == new.tolist()
     assert ids.unique().numel() > 2
@@ -129,7 +130,7 @@ def test_gradients_reach_every_joint_weight(load, row, family):
         row(persons=2, branches=[Branch(QUESTION, ("kick",))]),
         row(persons=0, branches=[Branch(QUESTION, ("both",))]),
     ]
-    (-model.train()(collator(rows)).mean()).backward()
+    (-model.train()(collator(rows))[0].mean()).backward()
     model.eval()
     moved = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert moved == {name for name, _ in model.named_parameters() if name.startswith("joints.")}
@@ -145,7 +146,7 @@ def test_lora_trains_the_decoder_alone(load, row, family):
     assert all("lora_" in name and p.dtype == torch.float32 for name, p in trained.items())
     decoder = {id(parameter) for parameter in model.mllm.get_decoder().parameters()}
     assert all(id(parameter) in decoder for parameter in trained.values())
-    (-model.train()(collator([row(branches=[Branch(QUESTION, ("kick",))])])).mean()).backward()
+    (-model.train()(collator([row(branches=[Branch(QUESTION, ("kick",))])]))[0].mean()).backward()
     grown = {name for name, p in trained.items() if "lora_B" in name and p.grad.abs().max() > 0}
     assert grown == {name for name in trained if "lora_B" in name}
     assert {name.split(".lora_B")[0].split(".")[-1] for name in grown} == PROJECTIONS
@@ -158,9 +159,9 @@ def test_anchors_read_the_video_where_the_family_has_a_grid(load, row, family):
         [row(branches=[Branch(QUESTION, ("kick",))]), row(video=False, branches=[Branch(QUESTION, ("kick",))])]
     )
     with torch.no_grad():
-        output, volumes = video_features(model.mllm, batch.media)
+        output, volumes = model.family.video_features(model.mllm, batch.prompt.media)
         merge = vision_tower(model.mllm).spatial_merge_size
-        t, h, w = batch.media["video_grid_thw"][0].tolist()
+        t, h, w = batch.prompt.media["video_grid_thw"][0].tolist()
         assert [volume.shape for volume in volumes] == [(t, h // merge, w // merge, 32)]
         assert torch.equal(volumes[0].flatten(0, 2), torch.cat(list(output.pooler_output)))
         anchored = model.score(batch)
@@ -173,17 +174,19 @@ def test_anchors_read_the_video_where_the_family_has_a_grid(load, row, family):
 def test_timestamps_in_the_text_are_the_frames_own(load, row):
     """Qwen3-VL writes the middle of two frames: of 0.375, 1.125, 1.875 and 2.625 s."""
     _, collator = load("qwen3_vl")
-    text = collator.processor.tokenizer.decode(collator([row(seconds=3.0, branches=[Branch(QUESTION)])]).input_ids[0])
+    text = collator.processor.tokenizer.decode(
+        collator([row(seconds=3.0, branches=[Branch(QUESTION)])]).prompt.input_ids[0]
+    )
     assert text.count("<0.8 seconds>") == text.count("<2.2 seconds>") == 1
 
 
 def test_qwen3_joint_tokens_stand_at_the_frame_of_their_second(load, row):
     _, collator = load("qwen3_vl")
     batch = collator([row(seconds=3.0, branches=[Branch(QUESTION)])])
-    video = batch.position_ids[0, 0, batch.input_ids[0] == collator.positions.video_token_id]
+    video = batch.prompt.position_ids[0, 0, batch.prompt.input_ids[0] == collator.family.video_token_id]
     steps = sorted(set(video.tolist()))
-    times = batch.plan.times[0][batch.plan.mask[0]]
-    joints = batch.position_ids[0, 0, batch.placeholders[0]]
+    times = batch.body.plan.times[0][batch.body.plan.mask[0]]
+    joints = batch.prompt.position_ids[0, 0, batch.prompt.placeholders[0]]
     assert len(steps) == 2
     assert joints.tolist() == [steps[int(second >= 1.5)] for second in times.tolist()]
 
@@ -195,7 +198,7 @@ def test_one_dimensional_families_have_no_clock_and_no_anchor(load, row):
         collator([one])
     model, collator = load("llava_onevision", {"anchor": True})
     with pytest.raises(
-        ModelError, match=r"needs a family with video_grid_thw; Llava.* has none: set fusion.anchor=false"
+        FusionError, match=r"needs a family with video_grid_thw; Llava.* has none: set fusion.anchor=false"
     ):
         model(collator([one]))
 
@@ -282,7 +285,7 @@ def test_a_processor_that_lacks_its_package_is_one_sentence(folder, monkeypatch)
 
 def test_pixels_that_the_model_does_not_take_are_an_error(load, row):
     _, collator = load("internvl", {"mode": "none"})
-    collator.positions.inputs = frozenset({"input_ids"})
+    collator.family.inputs = frozenset({"input_ids"})
     with pytest.raises(ModelError, match=r"expected pixels .* from InternVLProcessor, found only .*pixel_values"):
         collator([row(branches=[Branch(QUESTION)])])
 
@@ -291,12 +294,11 @@ def test_a_family_without_a_known_vision_tower_is_an_error(folder):
     model = load_model(MLLMConfig(path=str(folder("internvl"))))
     model.model.eye = model.model.vision_tower
     del model.model.vision_tower
-    with pytest.raises(ModelError, match="InternVLForConditionalGeneration has no vision tower named visual, vision"):
+    with pytest.raises(FusionError, match="InternVLForConditionalGeneration has no vision tower named visual, vision"):
         vision_tower(model)
 
 
-def test_positions_need_no_memory(folder):
-    positions = Positions(hf.AutoConfig.from_pretrained(folder("qwen3_vl")))
-    assert {parameter.device.type for parameter in positions.inner.parameters()} == {"meta"}
-    assert (positions.dims, positions.merge) == (3, 2)
-    assert positions(torch.arange(4), {}).tolist() == [[0, 1, 2, 3, 4]] * 3
+def test_a_family_is_known_without_memory(folder):
+    family = load_family(MLLMConfig(path=str(folder("qwen3_vl"))))
+    assert {parameter.device.type for parameter in family.inner.parameters()} == {"meta"}
+    assert (family.dims, family.merge) == (3, 2)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from fusion.errors import FusionError
-from fusion.losses import RARE
-from hybrid.models.mllm import video_features, vision_tower
+from fusion.families import vision_tower
+from fusion.losses import POSITIVE_WEIGHT
 
 
 def test_mode_none_equals_the_base_model_bit_for_bit(make, row, asked):
@@ -23,11 +23,11 @@ def test_mode_none_equals_the_base_model_bit_for_bit(make, row, asked):
         video_metadata=[{"total_num_frames": 4, "fps": 4 / 3.0, "frames_indices": [0, 1, 2, 3]}],
         do_sample_frames=False, return_tensors="pt",
     )  # fmt: skip
-    assert torch.equal(plain["input_ids"], batch.input_ids)
-    places = slice(batch.sources[0], batch.sources[-1] + 1)
+    assert torch.equal(plain["input_ids"], batch.prompt.input_ids)
+    places = slice(batch.answers.sources[0], batch.answers.sources[-1] + 1)
     with torch.no_grad():
-        base = model.mllm(**plain).logits[0, places].log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
-        assert torch.equal(model(batch), base)
+        base = model.mllm(**plain).logits[0, places].log_softmax(-1).gather(1, batch.answers.targets[:, None])[:, 0]
+        assert torch.equal(model(batch)[0], base)
 
 
 @pytest.mark.parametrize("position", ["time", "text"])
@@ -74,11 +74,11 @@ def test_generation_with_a_cache_equals_scoring_without_one(make, row, asked):
         batch = collator([single], left=True)
         for place, token in enumerate(kept.tolist()):  # the whole prompt again for every token
             with torch.no_grad(), model.fused(batch):
-                text = torch.cat([batch.input_ids, kept[None, :place]], 1)
-                grown = batch.position_ids[..., -1:] + 1 + torch.arange(place)
-                positions = torch.cat([batch.position_ids, grown], -1)
+                text = torch.cat([batch.prompt.input_ids, kept[None, :place]], 1)
+                grown = batch.prompt.position_ids[..., -1:] + 1 + torch.arange(place)
+                positions = torch.cat([batch.prompt.position_ids, grown], -1)
                 logits = model.mllm(
-                    input_ids=text, position_ids=positions, attention_mask=torch.ones_like(text), **batch.media
+                    input_ids=text, position_ids=positions, attention_mask=torch.ones_like(text), **batch.prompt.media
                 ).logits
             assert logits[0, -1].argmax() == token
 
@@ -88,20 +88,23 @@ def test_tokens_left_out_are_as_if_masked(make, row, asked, left):
     model, collator = make()
     branches = [asked("the left arm", "kick"), asked("0", question="both kick?")]
     batch = collator([row(2, branches=branches), row(0, branches=branches), row(1, 2.0, branches=branches)], left=left)
-    told = batch.plan.mask & (torch.rand(batch.plan.mask.shape, generator=torch.manual_seed(0)) < 0.5)
-    told[:, 0] = batch.plan.mask[:, 0]
-    hidden = batch.placeholders.clone()
-    hidden[batch.placeholders] = ~told[batch.plan.mask]
+    told = batch.body.plan.mask & (torch.rand(batch.body.plan.mask.shape, generator=torch.manual_seed(0)) < 0.5)
+    told[:, 0] = batch.body.plan.mask[:, 0]
+    hidden = batch.prompt.placeholders.clone()
+    hidden[batch.prompt.placeholders] = ~told[batch.body.plan.mask]
     with torch.no_grad():
-        masked = model(replace(batch, until=batch.until.masked_fill(hidden, 0)))
+        ends = batch.prompt.subtree_end.masked_fill(hidden, 0)
+        masked = model(replace(batch, prompt=replace(batch.prompt, subtree_end=ends)))[0]
         forward = model.joints.forward
-        model.joints.forward = lambda *inputs: (forward(*inputs)[0], told)
-        shorter = model(batch)
-        assert not torch.allclose(shorter, model(replace(batch, until=None)), atol=1e-3)  # trees do matter here
-        with model.fused(batch) as kept:
-            model.mllm(input_ids=kept.input_ids, position_ids=kept.position_ids, **kept.media)
-    assert kept.input_ids.shape[1] < batch.input_ids.shape[1]
-    assert kept.placeholders.sum(1).tolist() == told.sum(1).tolist()
+        model.joints.forward = lambda *inputs: (forward(*inputs)[0], told, {})
+        shorter = model(batch)[0]
+        assert not torch.allclose(
+            shorter, model(replace(batch, prompt=replace(batch.prompt, subtree_end=None)))[0], atol=1e-3
+        )  # trees do matter here
+        with model.fused(batch) as (kept, _):
+            model.mllm(input_ids=kept.prompt.input_ids, position_ids=kept.prompt.position_ids, **kept.prompt.media)
+    assert kept.prompt.input_ids.shape[1] < batch.prompt.input_ids.shape[1]
+    assert kept.prompt.placeholders.sum(1).tolist() == told.sum(1).tolist()
     torch.testing.assert_close(shorter, masked, atol=1e-4, rtol=1e-5)
 
 
@@ -111,11 +114,13 @@ def test_limbs_that_rest_stay_out_of_the_prompt(make, row, asked):
     batch = collator(rows, left=True)
     with torch.no_grad():
         torch.nn.init.zeros_(model.joints.events.weight)
-        for logit, expected in ((1e-3, batch.plan.mask.sum(1).tolist()), (-1e-3, [0, 0])):
-            model.joints.events.bias.fill_(math.log(RARE) + logit)  # the loss asks for RARE times the odds
-            with model.fused(batch) as kept:
-                model.mllm(input_ids=kept.input_ids, position_ids=kept.position_ids, **kept.media)
-            assert kept.placeholders.sum(1).tolist() == expected
+        for logit, expected in ((1e-3, batch.body.plan.mask.sum(1).tolist()), (-1e-3, [0, 0])):
+            model.joints.events.bias.fill_(
+                math.log(POSITIVE_WEIGHT) + logit
+            )  # the loss asks for POSITIVE_WEIGHT times the odds
+            with model.fused(batch) as (kept, _):
+                model.mllm(input_ids=kept.prompt.input_ids, position_ids=kept.prompt.position_ids, **kept.prompt.media)
+            assert kept.prompt.placeholders.sum(1).tolist() == expected
         assert model.generate(batch, max_new_tokens=3).shape[0] == 2
 
 
@@ -123,14 +128,14 @@ def test_beam_search_keeps_the_pose(make, row, asked):
     model, collator = make()
     batch = collator([row(persons=2, branches=[asked()])], left=True)
     options = dict(
-        input_ids=batch.input_ids, attention_mask=batch.attention_mask, position_ids=batch.position_ids,
-        max_new_tokens=4, num_beams=3, do_sample=False, output_scores=True, return_dict_in_generate=True, **batch.media,
+        input_ids=batch.prompt.input_ids, attention_mask=batch.prompt.attention_mask, position_ids=batch.prompt.position_ids,
+        max_new_tokens=4, num_beams=3, do_sample=False, output_scores=True, return_dict_in_generate=True, **batch.prompt.media,
     )  # fmt: skip
     with torch.no_grad():
         with model.fused(batch):
             first = model.mllm.generate(**options)
         other = collator([row(persons=2, branches=[asked()], seed=0)], left=True)
-        other.body.keypoints.mul_(0.3)
+        other.body.skeletons.keypoints.mul_(0.3)
         with model.fused(other):
             second = model.mllm.generate(**options)
     assert first.sequences_scores != second.sequences_scores
@@ -153,12 +158,16 @@ def test_anchoring_ties_joints_to_pixels(make, row, asked):
     """With the video's own tokens hidden from the decoder, pixels still reach the joint tokens."""
     model, collator = make()
     batch = collator([row(branches=[asked("kick")]), row(branches=[asked("kick")], seed=1)])
-    batch.body.keypoints[1] = batch.body.keypoints[0]
-    batch.body.visible[1], batch.body.confidence[1] = batch.body.visible[0], batch.body.confidence[0]
+    batch.body.skeletons.keypoints[1] = batch.body.skeletons.keypoints[0]
+    batch.body.skeletons.visible[1], batch.body.skeletons.confidence[1] = (
+        batch.body.skeletons.visible[0],
+        batch.body.skeletons.confidence[0],
+    )
     with torch.no_grad():
-        _, volumes = video_features(model.mllm, batch.media)
-        tokens, mask = model.joints(batch, volumes)
-        blind, _ = model.joints(replace(batch, colours=batch.colours[:1] * 2), [volumes[0], volumes[0]])
+        _, volumes = model.family.video_features(model.mllm, batch.prompt.media)
+        tokens, mask, _ = model.joints(batch, volumes)
+        same = replace(batch, body=replace(batch.body, colours=batch.body.colours[:1] * 2))
+        blind, _, _ = model.joints(same, [volumes[0], volumes[0]])
     assert not torch.allclose(tokens[0][mask[0]], tokens[1][mask[1]], atol=1e-4)
     torch.testing.assert_close(blind[0], blind[1])
 
@@ -174,7 +183,7 @@ def test_anchoring_ties_joints_to_pixels(make, row, asked):
 def test_gradients_reach_what_trains_and_nothing_else(make, mllm, trained, row, asked):
     model, collator = make(mllm=mllm)
     rows = [row(persons=2, branches=[asked("the left arm")]), row(persons=0, branches=[asked("kick")])]
-    (-model.train()(collator(rows)).mean()).backward()
+    (-model.train()(collator(rows))[0].mean()).backward()
     moved = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     expected = {
         name
@@ -196,7 +205,7 @@ def test_frozen_towers_stay_in_eval_mode_and_decoder_layers_do_not(make):
 def test_placeholders_that_disagree_with_the_tokens_are_an_error(make, row, asked):
     model, collator = make()
     batch = collator([row(branches=[asked("kick")])])
-    batch.placeholders[0, -1] = True
+    batch.prompt.placeholders[0, -1] = True
     with pytest.raises(FusionError, match="37 joint placeholders in its text but 36 joint tokens"):
         model(batch)
 
@@ -209,7 +218,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(make, row, asked):
         if checkpointing:
             model.mllm.gradient_checkpointing_enable({"use_reentrant": False})
         model.train().zero_grad()
-        (-model(batch).mean()).backward()
+        (-model(batch)[0].mean()).backward()
         gradients.append(model.joints.projector.layers[0].weight.grad.clone())
     torch.testing.assert_close(*gradients)
     assert gradients[0].abs().max() > 0

@@ -8,7 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fusion.batch import Row
 from fusion.event_words import total_counts
-from fusion.losses import RARE, event_loss, happening
+from fusion.losses import POSITIVE_WEIGHT, event_loss, event_probabilities
 from fusion.tokens import TokenPlan
 from hybrid.modules.event_pretraining import EventPretraining
 from hybrid.runs.build import build
@@ -26,13 +26,13 @@ def test_the_event_loss_by_hand():
     targets[:, 1:, :2] = torch.randint(0, 2, (2, 2, 2)).float()
     targets[0, 1:, columns()["wave"]], targets[0, 1:, -1] = 1.0, torch.tensor([1.5, 2.0])
     targets[:, 0] = torch.nan  # null tokens, of which nothing is known
-    totals = total_counts(happening(predicted), PLAN)
+    totals = total_counts(event_probabilities(predicted), PLAN)
     true = total_counts(targets.nan_to_num(0.0), PLAN)
     expected = 0.0
     for row, token in ((0, 1), (0, 2), (1, 1), (1, 2)):
         for column in range(size - 1):
             truth = targets[row, token, column]
-            weight = RARE if truth else 1.0
+            weight = POSITIVE_WEIGHT if truth else 1.0
             expected += weight * binary_cross_entropy_with_logits(predicted[row, token, column], truth)
         expected += (predicted[row, token, -1] - targets[row, token, -1]) ** 2
         if row == 0:  # only this one repeats something
@@ -46,11 +46,11 @@ def test_probabilities_take_the_weight_of_the_loss_back():
     logit = torch.zeros((), requires_grad=True)
     for _ in range(300):
         loss = sum(
-            weight * binary_cross_entropy_with_logits(logit, truth, pos_weight=torch.tensor(RARE))
+            weight * binary_cross_entropy_with_logits(logit, truth, pos_weight=torch.tensor(POSITIVE_WEIGHT))
             for weight, truth in ((share, torch.tensor(1.0)), (1 - share, torch.tensor(0.0)))
         )
         logit = (logit - torch.autograd.grad(loss, logit)[0]).detach().requires_grad_()
-    assert happening(logit.expand(1, 1, 2))[0, 0, 0].item() == pytest.approx(0.2, abs=1e-3)
+    assert event_probabilities(logit.expand(1, 1, 2))[0, 0, 0].item() == pytest.approx(0.2, abs=1e-3)
 
 
 def test_without_any_events_the_loss_is_zero_and_still_has_a_gradient():
@@ -96,6 +96,6 @@ def test_pretraining_learns_which_arm_waves(tiny_config, tiny_samples, rows):
         schedule.step()
         losses.append(float(loss))
     assert losses[-1] < 0.05 * losses[0]
-    known = ~batch.events[..., 0].isnan()
-    waves = model.joints.events(model.joints.pooled(batch).features)[..., columns()["wave"]] > 0
-    assert torch.equal(waves[known], batch.events[..., columns()["wave"]][known] == 1)
+    known = ~batch.body.events[..., 0].isnan()
+    waves = model.joints.events(model.joints.pooled(batch.body).features)[..., columns()["wave"]] > 0
+    assert torch.equal(waves[known], batch.body.events[..., columns()["wave"]][known] == 1)

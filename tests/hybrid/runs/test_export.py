@@ -101,14 +101,13 @@ def test_the_card_says_what_it_stands_on_and_how_to_load_it(saved):
     _, _, folder = saved(mllm=LORA)
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "# shared" in text and "small random model (folder base)" in text and "from_pretrained(" in text
-    assert "prenorm over coco17 skeletons at 16 rows a second, a joint token for each limb and 0.5 s" in text
+    assert "coco17 skeletons, a joint token for each limb and 0.5 s; rows a second: 16; encoder: prenorm" in text
     hub = load_config(TrainConfig, ["mllm.path=Qwen/Qwen2.5-VL-3B-Instruct", "fusion.mode=none"])
     text = card(hub, 1234)
     assert text.startswith("---\nbase_model: Qwen/Qwen2.5-VL-3B-Instruct\n")
     worded = card(load_config(TrainConfig, ["fusion.mode=text", "fusion.text_tokens=2000"]), 1)
-    assert "coco17 skeletons at 24 rows a second, written into the prompt in at most 2000 tokens" in worded
-    assert "enter it as text" in worded and "enter it as tokens" in text
-    assert "no joint tokens" in text and "1,234 trained weights" in text
+    assert "coco17 skeletons, written into the prompt in at most 2000 tokens; rows a second: 24" in worded
+    assert "nothing of the body" in text and "1,234 trained weights" in text
 
 
 @pytest.mark.parametrize("gone", ["config.yaml", "model.safetensors"])

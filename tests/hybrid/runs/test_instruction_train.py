@@ -252,7 +252,7 @@ def test_validation_is_the_mean_over_all_answer_tokens(whole):
             with torch.no_grad():
                 scores = model.score(batch)
             truth = sample.answer if sample.options else 0
-            nll, tokens = nll - float(scores[truth]), tokens + int((batch.answers == truth).sum())
+            nll, tokens = nll - float(scores[truth]), tokens + int((batch.answers.numbers == truth).sum())
             right += [int(scores.argmax()) == truth] if sample.options else []
     one_by_one = ClipData(replace(config, test=replace(config.test, batch_size=1)), collator)
     quiet = {

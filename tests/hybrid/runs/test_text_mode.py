@@ -84,7 +84,7 @@ def test_modality_dropout_drops_the_words(configure):
     clips = group_clips(load_samples(config.data.train, "data.train"))
     rows = TrainingRows(clips, ClipData(config, collator).reader, config.fusion)
     drawn = [rows[Draw(0, (seed,))] for seed in range(12)]
-    texts = collator.processor.tokenizer.batch_decode(collator(drawn).input_ids)
+    texts = collator.processor.tokenizer.batch_decode(collator(drawn).prompt.input_ids)
     assert [text.count(HEADER) for text in texts] == [int(row.frames is None) for row in drawn]
     assert 0 < sum(HEADER in text for text in texts) < 12
     assert all(len(row.branches) == 2 for row in drawn)  # several questions, the words once
@@ -123,16 +123,16 @@ def test_the_words_stand_once_before_the_questions_in_every_family(load, row, fa
         row(persons=0, branches=branches),
     ]
     batch = collator(rows)
-    texts = collator.processor.tokenizer.batch_decode(batch.input_ids)
+    texts = collator.processor.tokenizer.batch_decode(batch.prompt.input_ids)
     assert [text.count(HEADER) for text in texts] == [1, 1, 0]
     assert all(text.index("speed") < text.index(QUESTION) for text in texts[:2])
     for one, text in zip(rows[:2], texts, strict=False):
-        own = collator.pose(one)
+        own = collator.mode.prompt(one)
         assert 600 < len(own) <= 1200
         assert collator.processor.tokenizer.decode(own) in text
     _, plainly = load(family, {"mode": "none"})
     assert torch.equal(
-        collator(rows[2:]).input_ids, plainly(rows[2:]).input_ids
+        collator(rows[2:]).prompt.input_ids, plainly(rows[2:]).prompt.input_ids
     )  # no skeleton: as if there were no pose
     alone = [
         replace(one, branches=(replace(branch, answers=(a,)),))
@@ -152,7 +152,7 @@ def test_the_words_stand_once_before_the_questions_in_every_family(load, row, fa
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_the_words_train_the_adapters_of_every_family_and_can_be_answered(load, row, family):
     model, collator = load(family, {"mode": "text", "text_tokens": 1200}, {"lora_rank": 2})
-    (-model.train()(collator([row(branches=[Branch(QUESTION, ("kick",))])])).mean()).backward()
+    (-model.train()(collator([row(branches=[Branch(QUESTION, ("kick",))])]))[0].mean()).backward()
     grown = {name for name, parameter in model.named_parameters() if parameter.requires_grad and "lora_B" in name}
     assert grown and all(model.get_parameter(name).grad.abs().max() > 0 for name in grown)
     assert {name for name, p in model.named_parameters() if p.grad is not None} == {

@@ -1,0 +1,5 @@
+"""The base model, bit for bit: the body does not enter it."""
+
+from fusion.modes.base import FusionMode
+
+MODE = FusionMode
