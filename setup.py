@@ -31,6 +31,7 @@ setup(
         "opencv-python-headless>=4.10,<5",
         "pillow>=10",
         "einops>=0.8",
+        "filelock>=3.20",
         "omegaconf>=2.3",
         "pyyaml>=6",
         "safetensors>=0.4",
@@ -59,7 +60,7 @@ setup(
         ],
         "lora": ["peft>=0.18"],
         "onnx": ["onnxruntime>=1.20"],
-        "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.9"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.14", "pre-commit>=4"],
     },
     classifiers=[
         "Programming Language :: Python :: 3.11",

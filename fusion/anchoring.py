@@ -80,14 +80,14 @@ class Anchor(nn.Module):
         """volumes: per sample the tower's output [T, H, W, width] or None (no video); colours: of its frames (see
         colour_volume); points [B, N, 2, 2] of limb and torso; placed [B, N] bool; fractions [B, N]: the token's time in
         0..1 of the video; N = 1 + persons * tokens of each. Videos of one shape are sampled together."""
-        rows: dict[tuple, list[int]] = {}
-        for i, (volume, colour) in enumerate(zip(volumes, colours, strict=True)):
-            if volume is not None:
-                rows.setdefault((volume.shape, colour.shape), []).append(i)
+        rows: dict[tuple, list[tuple[int, Tensor, Tensor]]] = {}
+        for i, (seen, plain) in enumerate(zip(volumes, colours, strict=True)):
+            if seen is not None and plain is not None:
+                rows.setdefault((seen.shape, plain.shape), []).append((i, seen, plain))
         added = self.blind.expand(*placed.shape, -1)
         for members in rows.values():
-            index = torch.tensor(members, device=placed.device)
-            volume, colour = (torch.stack([every[i] for i in members]) for every in (volumes, colours))
+            index = torch.tensor([i for i, _, _ in members], device=placed.device)
+            volume, colour = (torch.stack([member[part] for member in members]) for part in (1, 2))
             limb, torso = sample_features(volume, points[index], fractions[index]).unbind(2)
             painted = sample_colours(colour, points[index, :, 1:], fractions[index])[:, :, 0]
             look = mean_of_person(self.torso(torso) + self.paint(painted), placed[index], persons)

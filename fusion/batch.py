@@ -90,6 +90,7 @@ class Batch:
 
     def keep(self, kept_tokens: Tensor) -> "Batch":
         """The same batch with the placeholders of `kept_tokens` [B, N] bool alone (a part of plan.mask)."""
+        assert self.body is not None  # only modes with joint tokens leave some out
         prompt, planned = self.prompt, self.body.plan.mask
         if torch.equal(kept_tokens, planned):
             return self
@@ -121,6 +122,6 @@ def to_device(value: Any, device: torch.device | str) -> Any:
         return {key: to_device(item, device) for key, item in value.items()}
     if isinstance(value, list):
         return [to_device(item, device) for item in value]
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{f.name: to_device(getattr(value, f.name), device) for f in fields(value) if f.init})
     return value

@@ -6,7 +6,6 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from fusion.batch import Body
 from fusion.tokens import TokenPlan
 from skeleton.events.targets import columns, num_movements
 from skeleton.layouts.layout import LIMBS
@@ -33,6 +32,10 @@ def total_counts(events: Tensor, plan: TokenPlan) -> Tensor:
 class EventWords(nn.Module):
     """Vectors of the body's words: always the language model's own embeddings of them, so it reads what it writes."""
 
+    limb: Tensor
+    second: Tensor
+    event: Tensor
+    count: Tensor
     SECONDS, COUNTS = 60, 12  # later tokens say the last second; more repetitions the last count
     LOOK_WEIGHT = 4.0  # times a look outweighs another word: it alone says whose token this is, and is found last
 
@@ -59,10 +62,10 @@ class EventWords(nn.Module):
         vectors = nn.functional.embedding(ids.clamp(min=0), self.vocabulary[0].weight).float()
         return (vectors * (ids >= 0)[..., None]).sum(-2)
 
-    def looks(self, body: Body) -> Tensor:
-        """[B, N, width]: the words for the look of each token's person; zeros where nothing is told."""
-        each = (body.plan.mask.shape[1] - 1) // body.looks.shape[1]
-        return nn.functional.pad(repeat(self.of(body.looks), "b m d -> b (m n) d", n=each), (0, 0, 1, 0))
+    def looks(self, looks: Tensor, plan: TokenPlan) -> Tensor:
+        """[B, N, width]: the words for the look of each token's person; zeros where nothing is told. looks [B, M, words]: ids."""
+        each = (plan.mask.shape[1] - 1) // looks.shape[1]
+        return nn.functional.pad(repeat(self.of(looks), "b m d -> b (m n) d", n=each), (0, 0, 1, 0))
 
     def forward(self, plan: TokenPlan, events: Tensor | None, look: Tensor | float) -> Tensor:
         """[B, N, width]. events [B, N, F]: probabilities of columns, and repetitions; None says nothing about them.
@@ -70,7 +73,7 @@ class EventWords(nn.Module):
         limbs = repeat(self.of(self.limb), "g d -> (m g) d", m=(plan.mask.shape[1] - 1) // plan.limbs)
         tenths = (10 * plan.times).long().clamp(max=10 * self.SECONDS)
         words = nn.functional.pad(limbs, (0, 0, 1, 0)) + self.of(self.second[tenths]) + self.LOOK_WEIGHT * look
-        if events is None:
+        if events is None or self.rest is None:
             return words
         counts = total_counts(events, plan).clamp(0, self.COUNTS)[..., None]
         among = (1 - (counts - torch.arange(self.COUNTS + 1, device=counts.device)).abs()).clamp(min=0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion.anchoring import Anchor
-from fusion.batch import Batch, Body
+from fusion.batch import Body, Prompt
 from fusion.event_words import EventWords, activity
 from fusion.losses import EVENT_PRIOR, POSITIVE_WEIGHT, event_loss, event_probabilities, look_loss
 from fusion.projector import Projector
@@ -44,7 +44,7 @@ class JointBranch(nn.Module):
         self.words = words
         self.projector = Projector(encoder.width, width, words.scale)
         self.anchor = Anchor(width) if anchor else None
-        self.events = None
+        self.events: nn.Linear | None = None
         if words.rest is not None:
             self.events = nn.Linear(encoder.width, len(columns()))
             # begins by saying what is usual: nothing
@@ -55,10 +55,12 @@ class JointBranch(nn.Module):
         """Limb tokens in the encoder's width."""
         return self.tokens(self.encoder(body.skeletons), body.skeletons, body.plan)
 
-    def forward(self, batch: Batch, volumes: list[Tensor] | None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def forward(
+        self, body: Body, prompt: Prompt, volumes: list[Tensor] | None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Tokens [B, N, width], which of them enter the prompt [B, N] bool, and in training the losses `event_loss` (event
         head) and `look_loss` (anchor). volumes: of the rows with video, in order (anchoring only)."""
-        body, losses = batch.body, {}
+        losses: dict[str, Tensor] = {}
         tokens = self.pooled(body)
         events, mask = None, tokens.mask
         if self.events is not None:
@@ -69,26 +71,28 @@ class JointBranch(nn.Module):
             mask = active_mask(mask, events, self.min_activity)
         look: Tensor | float = 0.0
         if self.anchor is not None:
-            look = self.look(batch, tokens, volumes)
+            look = self.look(self.anchor, body, prompt, tokens, volumes)
             if self.training:
-                losses["look_loss"] = self.look_loss(batch, tokens, look)
+                losses["look_loss"] = self.look_loss(body, prompt, tokens, look)
         return self.projector(tokens.features, self.words(body.plan, events, look)), mask, losses
 
-    def look(self, batch: Batch, tokens: JointTokens, volumes: list[Tensor] | None) -> Tensor:
+    def look(
+        self, anchor: Anchor, body: Body, prompt: Prompt, tokens: JointTokens, volumes: list[Tensor] | None
+    ) -> Tensor:
         """[B, N, width]: what the anchor sees at the limbs."""
-        of_videos = zip(volumes or [], batch.body.colours, strict=True)
-        views = [next(of_videos) if video else (None, None) for video in batch.prompt.with_video.tolist()]
+        of_videos = zip(volumes or [], body.colours, strict=True)
+        views = [next(of_videos) if video else (None, None) for video in prompt.with_video.tolist()]
         seen = [(volume if volume is None else volume.float(), colours) for volume, colours in views]
-        fractions = tokens.times / batch.prompt.seconds[:, None]
-        persons = batch.body.plan.persons.shape[1]
-        return self.anchor(*zip(*seen, strict=True), tokens.points, tokens.placed, fractions, persons)
+        fractions = tokens.times / prompt.seconds[:, None]
+        persons = body.plan.persons.shape[1]
+        return anchor(*zip(*seen, strict=True), tokens.points, tokens.placed, fractions, persons)
 
-    def look_loss(self, batch: Batch, tokens: JointTokens, look: Tensor) -> Tensor:
+    def look_loss(self, body: Body, prompt: Prompt, tokens: JointTokens, look: Tensor) -> Tensor:
         """The loss of the anchor's words for looks; 0 where the batch names none."""
-        if batch.body.looks is None:
+        if body.looks is None:
             return 0.0 * look.sum()
-        words = self.words.looks(batch.body).detach()
-        known = tokens.placed & batch.prompt.with_video[:, None] & words.any(-1)
+        words = self.words.looks(body.looks, body.plan).detach()
+        known = tokens.placed & prompt.with_video[:, None] & words.any(-1)
         return look_loss(look, words, known)
 
 
@@ -104,10 +108,11 @@ class OracleBranch(nn.Module):
         super().__init__()
         self.words, self.min_activity = words, min_activity
 
-    def forward(self, batch: Batch, _volumes: list[Tensor] | None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def forward(
+        self, body: Body, _prompt: Prompt, _volumes: list[Tensor] | None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """What JointBranch gives, without losses."""
-        body = batch.body
-        look = 0.0 if body.looks is None else self.words.looks(body)
+        look = 0.0 if body.looks is None else self.words.looks(body.looks, body.plan)
         known = body.events
         if known is None:
             known = torch.zeros(*body.plan.mask.shape, len(columns()), device=body.plan.mask.device)

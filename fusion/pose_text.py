@@ -106,7 +106,8 @@ def _cut(skeleton: Skeleton, rows: np.ndarray) -> Skeleton:
 
 def _measured(skeleton: Skeleton, most: int | None) -> list[_Person]:
     """At most `most` persons whose hips and shoulders are seen, those of whom most is seen first."""
-    where, people = places(skeleton), []
+    where = places(skeleton)
+    people: list[_Person] = []
     for row in np.argsort(-skeleton.visible.sum((1, 2)), kind="stable").tolist():
         body = measure(skeleton, row) if len(people) != most else None
         if body is None:

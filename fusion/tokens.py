@@ -104,6 +104,7 @@ class LimbTokens(nn.Module):
     `limb_index` [V] names each joint's limb; `torso` is the limb that stands for the whole person.
     """
 
+    limb_matrix: Tensor
     FREQUENCIES = 8
 
     def __init__(self, width: int, limb_index: Tensor, max_persons: int, torso: int = 1):

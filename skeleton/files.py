@@ -8,10 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-try:
-    import fcntl
-except ImportError:  # Windows: no locks; two processes may do the same work twice, with the same result
-    fcntl = None
+from filelock import FileLock, Timeout
 
 
 @contextmanager
@@ -58,29 +55,17 @@ def claimed(path: str | Path, wait: bool = False) -> Iterator[bool]:
     The claim is a lock on .NAME.lock beside the file. It ends with the process, however that ends. What a process
     that was killed left half written is removed.
     """
-    lock = Path(path).with_name(f".{_short(Path(path))}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield True
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{_short(path)}.lock"))
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        yield False
         return
-    while True:
-        file = lock.open("a")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            file.close()
-            yield False
-            return
-        # Whoever held the lock before may have removed the file since it was opened here.
-        try:
-            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                break
-        except FileNotFoundError:
-            pass
-        file.close()
     try:
         sweep(path)
         yield True
     finally:
-        lock.unlink(missing_ok=True)
-        file.close()
+        Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: whoever waits for it sees that, and tries anew
+        lock.release()

@@ -164,7 +164,7 @@ class Skeleton:
             "source": self.source,
         }
         text = json.dumps(header, sort_keys=True, allow_nan=False)
-        with atomic(path, binary=True) as file:
+        with atomic(Path(path), binary=True) as file:
             np.savez_compressed(file, header=np.array(text), **{name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod

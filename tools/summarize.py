@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hybrid.config.loading import load_config
 from hybrid.errors import HybridError
+from hybrid.scoring.table import align
 from hybrid.summary.summarize import SummaryConfig, summarize
 from skeleton.errors import SkeletonError
 
@@ -58,7 +59,8 @@ def describe(summary: dict[str, Any]) -> str:
             blocks.append([[f"visible {part} ({layout})", ""], *rows])
     for title, key in (("task", "tasks"), ("class", "classes")):
         blocks += _histogram(title, summary[key])
-    text = "\n\n".join([_table(facts, right=False), *map(_table, blocks)])
+    lines = [f"{name.ljust(max(len(fact) for fact, _ in facts))}  {value}".rstrip() for name, value in facts]
+    text = "\n\n".join(["\n".join(lines), *map(align, blocks)])
     found = summary["suspicious"]
     lines = [f"\nsuspicious: {len(found)} of {summary['records']}"]
     lines += [
@@ -76,19 +78,6 @@ def _histogram(title: str, counts: dict[str, dict[str, int]]) -> list[list[list[
     rows = [[name, *(str(row.get(file, 0)) for file in files)] for name, row in list(counts.items())[:SHOWN]]
     more = [[f"and {len(counts) - SHOWN} more", *("" for _ in files)]] if len(counts) > SHOWN else []
     return [[[title, *files], *rows, *more]]
-
-
-def _table(rows: list[list[str]], right: bool = True) -> str:
-    """Columns side by side; right: all but the first flush right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    aligned = [
-        [
-            text.rjust(width) if i and right else text.ljust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        for row in rows
-    ]
-    return "\n".join("  ".join(row).rstrip() for row in aligned)
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -1,4 +1,7 @@
-"""The contact surface with a video model, for families with one-dimensional positions and no grid of visual tokens."""
+"""The contact surface with a video model, for families with one-dimensional positions and no grid of visual tokens.
+
+Models are typed Any: what is asked of them is in no common class of transformers.
+"""
 
 import inspect
 from collections.abc import Iterator
@@ -6,17 +9,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fusion.errors import FusionError
 
 
-def inner_model(model: nn.Module) -> nn.Module:
+def inner_model(model: Any) -> Any:
     """The model without its language head (`model.model` in every current family)."""
     return model.model
 
 
-def vision_tower(model: nn.Module) -> nn.Module:
+def vision_tower(model: Any) -> Any:
     """The part that sees. Raises FusionError for a family that names it otherwise."""
     inner = inner_model(model)
     for name in ("visual", "vision_tower", "vision_model"):
@@ -32,12 +35,12 @@ class Family:
     dims = 1
     clocks: tuple[str, ...] = ()
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         self.inner = inner_model(model)
         self.inputs = frozenset(inspect.signature(model.forward).parameters)
 
     @classmethod
-    def fits(cls, model: nn.Module) -> bool:
+    def fits(cls, model: Any) -> bool:
         """Whether `model` is of this family."""
         return True
 
@@ -50,14 +53,14 @@ class Family:
         """Position ids [dims, T, H, W] of the video's patches, None where they have no grid."""
         return None
 
-    def video_features(self, model: nn.Module, media: dict[str, Tensor]) -> tuple[Any, list[Tensor]]:
+    def video_features(self, model: Any, media: dict[str, Tensor]) -> tuple[Any, list[Tensor]]:
         """The vision tower's output, and for each video its volume [T, H, W, width] of visual tokens. Raises FusionError."""
         raise FusionError(
             f"fusion.anchor needs a family with video_grid_thw; {type(model).__name__} has none: set fusion.anchor=false"
         )
 
     @contextmanager
-    def reuse(self, model: nn.Module, output: Any) -> Iterator[None]:
+    def reuse(self, model: Any, output: Any) -> Iterator[None]:
         """Within the block the model takes `output` for its video features and does not run the vision tower again."""
         raise FusionError(f"{type(model).__name__} has no video features to use again")
         yield

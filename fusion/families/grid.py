@@ -21,13 +21,13 @@ class GridFamily(Family):
     dims = 3
     clocks = (GRID, "second_per_grid_ts")
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         super().__init__(model)
         self.video_token_id = model.config.video_token_id
         self.merge = getattr(model.config.vision_config, "spatial_merge_size", 1)
 
     @classmethod
-    def fits(cls, model: nn.Module) -> bool:
+    def fits(cls, model: Any) -> bool:
         return hasattr(inner_model(model), "get_rope_index")
 
     def positions(self, ids: Tensor, media: dict[str, Tensor]) -> Tensor:
@@ -48,7 +48,7 @@ class GridFamily(Family):
         patches = positions[:, : len(ids)][:, ids == self.video_token_id]
         return rearrange(patches, "d (t h w) -> d t h w", t=steps, h=height // self.merge)
 
-    def video_features(self, model: nn.Module, media: dict[str, Tensor]) -> tuple[Any, list[Tensor]]:
+    def video_features(self, model: Any, media: dict[str, Tensor]) -> tuple[Any, list[Tensor]]:
         if GRID not in media:
             return super().video_features(model, media)
         inner = inner_model(model)
@@ -61,7 +61,7 @@ class GridFamily(Family):
         return output, [piece.view(*grid, -1) for piece, grid in zip(pieces, grids, strict=True)]
 
     @contextmanager
-    def reuse(self, model: nn.Module, output: Any) -> Iterator[None]:
+    def reuse(self, model: Any, output: Any) -> Iterator[None]:
         inner = inner_model(model)
         # `generate` reads the signature to know which arguments the tower takes: keep it
         inner.get_video_features = wraps(inner.get_video_features)(lambda *_args, **_kwargs: output)

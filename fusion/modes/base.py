@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from fusion.batch import Batch, Body, Row
 from fusion.families import Family
+from skeleton.encoders import Encoder
 from skeleton.video import Frames
 
 
@@ -36,7 +38,7 @@ class FusionMode:
         self.options, self.encode = options, encode
 
     def build(
-        self, embedding: nn.Embedding, make_encoder: Callable[[], nn.Module] | None, event_head: bool
+        self, embedding: nn.Embedding, make_encoder: Callable[[], Encoder] | None, event_head: bool
     ) -> nn.Module | None:
         """What trains besides the language model. embedding: the language model's; make_encoder: None where events are
         known instead of encoded; event_head: the encoder's features also tell events."""
@@ -56,7 +58,7 @@ class FusionMode:
 
     @contextmanager
     def fused(
-        self, mllm: nn.Module, family: Family, joints: nn.Module | None, batch: Batch
+        self, mllm: Any, family: Family, joints: nn.Module | None, batch: Batch
     ) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
         """Within the block a pass of `mllm` over the prompt of the batch that is given sees the body. The second part are
         losses of what `build` made, by name, in training."""

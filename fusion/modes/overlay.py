@@ -40,7 +40,7 @@ def in_pixels_of(images: np.ndarray, skeleton: Skeleton, max_persons: int) -> Sk
         )
     persons = kept_persons(skeleton, max_persons)
     height, width = images.shape[1:3]
-    factor = np.float32([width / skeleton.frame_size[1], height / skeleton.frame_size[0]])
+    factor = np.array([width / skeleton.frame_size[1], height / skeleton.frame_size[0]], np.float32)
     return replace(
         skeleton,
         keypoints=skeleton.keypoints[persons] * factor,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from fusion.injection import check_counts, joint_tokens_in
 from fusion.joint_branch import JointBranch, OracleBranch
 from fusion.modes.base import FusionMode, FusionOptions
 from fusion.tokens import TokenPlan, plan_tokens
+from skeleton.encoders import Encoder
 from skeleton.events.targets import columns, event_targets
 from skeleton.inputs.batch import collate, kept_persons
 from skeleton.layouts.layout import LIMBS
@@ -24,7 +26,7 @@ class JointTokens(FusionMode):
     """Placeholders in the prompt, over which a hook on the input embedding writes joint tokens."""
 
     def build(
-        self, embedding: nn.Embedding, make_encoder: Callable[[], nn.Module] | None, event_head: bool
+        self, embedding: nn.Embedding, make_encoder: Callable[[], Encoder] | None, event_head: bool
     ) -> JointBranch | OracleBranch:
         options = self.options
         words = EventWords(embedding, self.encode, events=event_head)
@@ -79,14 +81,15 @@ class JointTokens(FusionMode):
 
     @contextmanager
     def fused(
-        self, mllm: nn.Module, family: Family, joints: nn.Module, batch: Batch
+        self, mllm: Any, family: Family, joints: nn.Module | None, batch: Batch
     ) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
         with ExitStack() as stack:
             volumes = None
             if self.options.anchor and batch.prompt.media:
                 output, volumes = family.video_features(mllm, batch.prompt.media)
                 stack.enter_context(family.reuse(mllm, output))
-            tokens, kept, losses = joints(batch, volumes)
+            assert joints is not None and batch.body is not None  # made by `build` and `body`
+            tokens, kept, losses = joints(batch.body, batch.prompt, volumes)
             check_counts(batch.prompt.placeholders, batch.body.plan.mask)
             batch = batch.keep(kept)
             embedding = mllm.get_input_embeddings()

@@ -103,9 +103,10 @@ class Kinematics:
 
     def view(self) -> str | None:
         """What the camera sees most of the time, or None in 3D."""
-        if not self.planar:
+        views = self.views()
+        if views is None:
             return None
-        names, counts = np.unique(self.views(), return_counts=True)
+        names, counts = np.unique(views, return_counts=True)
         return str(names[np.argmax(counts)])
 
     def split(self, level: np.ndarray, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:

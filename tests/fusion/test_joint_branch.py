@@ -152,7 +152,7 @@ def test_the_oracle_reads_events_and_looks(tiny_config, tiny_samples, row, asked
         "other red": replace(still, events=(wave,), looks={1: "both"}),
     }.items():
         batch = collator([changed])
-        tokens[name] = model.joints(batch, None)[0][0]
+        tokens[name] = model.joints(batch.body, batch.prompt, None)[0][0]
         assert torch.isfinite(model(batch)[0]).all()
     differs = {name: (tokens[name] != tokens["waving"]).any(-1) for name in tokens}
     arm = torch.tensor([LIMBS[(i - 1) % len(LIMBS)] == "left arm" for i in range(len(tokens["still"]))])
@@ -172,7 +172,7 @@ def test_any_encoder_makes_joint_tokens(tiny_config, tiny_samples, row, asked, n
     )
     model, collator = build(replace(tiny_config, encoder=encoder), tiny_samples)
     batch = collator([row(2, 3.0, video=False, branches=[asked("kick")])])
-    tokens, mask, _ = model.joints(batch, None)
+    tokens, mask, _ = model.joints(batch.body, batch.prompt, None)
     assert tokens.shape[:2] == mask.shape
     assert torch.isfinite(tokens).all() and tokens.std() > 0
     tokens.square().mean().backward()

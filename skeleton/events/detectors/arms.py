@@ -149,7 +149,7 @@ def _raise(body: Kinematics, side: str, first: int, last: int) -> dict | None:
     upper, fore = (middle(body.bones[side, bone][rows, 1]) for bone in ("upper", "fore"))
     if not (upper > limit["raise_upper"] and fore > limit["raise_fore"]):
         return None
-    direction = "up"
+    direction: str | None = "up"
     left, height, forward = (middle(part) for part in body.between(f"{side}_shoulder", f"{side}_wrist", rows=rows).T)
     if upper < limit["raise_up"] and not (fore > limit["raise_fore_up"] and height > limit["raise_hand_up"]):
         if np.isfinite(left) and np.isfinite(forward):

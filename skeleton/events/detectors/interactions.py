@@ -89,7 +89,9 @@ def _handshakes(
 
 def _ahead(bodies: Mapping[int, Kinematics], person: int, rows: slice) -> int | None:
     """The nearest person straight ahead of one who waves, or None."""
-    body, best = bodies[person], (np.inf, None)
+    body = bodies[person]
+    nearest: int | None = None
+    least = np.inf
     for other, partner in bodies.items():
         if other == person:
             continue
@@ -105,9 +107,9 @@ def _ahead(bodies: Mapping[int, Kinematics], person: int, rows: slice) -> int | 
                 middle(np.hypot(left, forward)),
                 abs(middle(np.degrees(np.arctan2(left, forward)))) < thresholds()["arm"]["around"],
             )
-        if ahead and far < best[0]:
-            best = (far, other)
-    return best[1]
+        if ahead and far < least:
+            nearest, least = other, far
+    return nearest
 
 
 def _same(one: Found, limb: str, first: int, last: int) -> bool:

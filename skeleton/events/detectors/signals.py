@@ -16,7 +16,7 @@ class Found(NamedTuple):
     first: int
     last: int
     direction: str | None = None
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # a tuple has a method of that name
     target: str | None = None
     size: float = 1.0
 

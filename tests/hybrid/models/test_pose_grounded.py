@@ -165,9 +165,9 @@ def test_anchoring_ties_joints_to_pixels(make, row, asked):
     )
     with torch.no_grad():
         _, volumes = model.family.video_features(model.mllm, batch.prompt.media)
-        tokens, mask, _ = model.joints(batch, volumes)
+        tokens, mask, _ = model.joints(batch.body, batch.prompt, volumes)
         same = replace(batch, body=replace(batch.body, colours=batch.body.colours[:1] * 2))
-        blind, _, _ = model.joints(same, [volumes[0], volumes[0]])
+        blind, _, _ = model.joints(same.body, same.prompt, [volumes[0], volumes[0]])
     assert not torch.allclose(tokens[0][mask[0]], tokens[1][mask[1]], atol=1e-4)
     torch.testing.assert_close(blind[0], blind[1])
 
