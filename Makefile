@@ -17,15 +17,16 @@ ARGS :=
 
 unexport PYTHONPATH PYTHONHOME PIP_CONSTRAINT PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIREMENT
 
-.PHONY: help setup test demo lint clean
+.PHONY: help setup test test-fast demo lint clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make setup    install everything in $(VENV) (Python 3.11 or 3.12; once)"
-	@echo "make test     set up and run the tests; ARGS='-k name' goes to pytest"
-	@echo "make demo     set up, train and test two small models, ask about a real clip"
-	@echo "make lint     set up and check the style"
-	@echo "make clean    remove $(VENV) and caches; runs/ and data/ stay"
+	@echo "make setup     install everything in $(VENV) (Python 3.11 or 3.12; once)"
+	@echo "make test      set up and run the tests; ARGS='-k name' goes to pytest"
+	@echo "make demo      set up, train and test two small models, ask about a real clip"
+	@echo "make test-fast the tests that take no more than a minute and a half, on two cores"
+	@echo "make lint      set up and check style and types"
+	@echo "make clean     remove $(VENV) and caches; runs/ and data/ stay"
 
 setup: $(STAMP)
 	@echo "$(VENV) is ready"
@@ -33,12 +34,16 @@ setup: $(STAMP)
 test: $(STAMP)
 	@$(PYTHON) -m pytest $(ARGS)
 
+test-fast: $(STAMP)
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m "not slow" -n 2 $(ARGS)
+
 demo: $(STAMP)
 	@$(PYTHON) tools/demo.py $(ARGS)
 
 lint: $(STAMP)
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis

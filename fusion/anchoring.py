@@ -87,7 +87,8 @@ class Anchor(nn.Module):
         added = self.blind.expand(*placed.shape, -1)
         for members in rows.values():
             index = torch.tensor([i for i, _, _ in members], device=placed.device)
-            volume, colour = (torch.stack([member[part] for member in members]) for part in (1, 2))
+            volume = torch.stack([seen for _, seen, _ in members])
+            colour = torch.stack([plain for _, _, plain in members])
             limb, torso = sample_features(volume, points[index], fractions[index]).unbind(2)
             painted = sample_colours(colour, points[index, :, 1:], fractions[index])[:, :, 0]
             look = mean_of_person(self.torso(torso) + self.paint(painted), placed[index], persons)

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
+LINT = ["run -m ruff check .", "run -m ruff format --check .", "run -m mypy"]
 TOOLS = ["sh", "make", "cat", "cksum", "cut", "rm", "mkdir", "touch", "cp", "chmod", "dirname", "true"]
 
 # Acts as python3.11: `-c` succeeds, `-m venv DIR` copies itself, `-m pip install` is logged or fails.
@@ -121,7 +122,7 @@ def test_targets_set_up_first(place):
     assert log(place)[3:] == ["run -m pytest -k x"]
     make(place, "demo")
     make(place, "lint")
-    assert log(place)[4:] == ["run tools/demo.py", "run -m ruff check .", "run -m ruff format --check ."]
+    assert log(place)[4:] == ["run tools/demo.py", *LINT]
     assert "make demo" in make(place, "help").stdout
     assert make(place, "clean").returncode == 0
     assert not (place / "project" / ".venv").exists()
@@ -130,7 +131,7 @@ def test_targets_set_up_first(place):
 def test_ci_checks_the_style_and_runs_the_tests(place):
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     assert make(place, command=("sh", ".ci/run")).returncode == 0
-    assert log(place)[-3:] == ["run -m ruff check .", "run -m ruff format --check .", "run -m pytest"]
+    assert log(place)[-4:] == [*LINT, "run -m pytest"]
 
 
 @pytest.fixture
