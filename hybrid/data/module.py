@@ -12,15 +12,24 @@ from hybrid.data.clips import Clip, ClipReader, group_clips
 from hybrid.data.collation import Collator
 from hybrid.data.rows import EvalBatch, EvalRows, PretrainingRows, StepSampler, TrainingRows, ValidationRows
 from hybrid.data.sample import Sample, read_samples
-from hybrid.errors import ConfigError
+from hybrid.errors import ConfigError, DataError
 from skeleton.events.limb_event import load_events
 
 
 def load(paths: list[str], key: str) -> list[Sample]:
-    """Samples of all files. Raises ConfigError when the key is empty."""
+    """Samples of all files. Raises ConfigError when the key is empty, DataError for an id that is in two files."""
     if not paths:
         raise ConfigError(f"expected JSONL files in {key}, found none: give {key}=[FILE.jsonl]")
-    return [sample for path in paths for sample in read_samples(path)]
+    samples: dict[str, tuple[str, Sample]] = {}
+    for path in paths:
+        for sample in read_samples(path):
+            if sample.id in samples:
+                raise DataError(
+                    f"{path}: id: expected ids that no other file of {key} has, found {sample.id!r} in "
+                    f"{samples[sample.id][0]} too; name each file once, or rename the ids of one"
+                )
+            samples[sample.id] = path, sample
+    return [sample for _, sample in samples.values()]
 
 
 def answered(clips: list[Clip]) -> list[Clip]:

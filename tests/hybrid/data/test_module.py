@@ -58,6 +58,17 @@ def test_no_files_is_one_sentence():
         load([], "data.train")
 
 
+def test_an_id_in_two_files_is_one_sentence(tmp_path):
+    for name, ids in (("one", "ab"), ("two", "cb"), ("three", "d")):
+        write_samples(tmp_path / f"{name}.jsonl", [sample(id) for id in ids])
+    one, two, three = (str(tmp_path / f"{name}.jsonl") for name in ("one", "two", "three"))
+    assert [found.id for found in load([one, three], "data.train")] == ["a", "b", "d"]
+    for first, second, twice in ((one, two, "b"), (three, three, "d")):
+        message = rf"{second}: id: expected ids that no other file of data\.train has, found '{twice}' in {first} too"
+        with pytest.raises(DataError, match=message):
+            load([first, second], "data.train")
+
+
 def test_files_are_joined(small_set):
     both = load([str(small_set / "two.jsonl"), str(small_set / "val.jsonl")], "data.train")
     assert [entry.id for entry in both] == [
