@@ -254,6 +254,7 @@ def test_captures_of_an_npz(tmp_path):
         ({"xyz": np.full((5, len(motion.names), 3), "a")}, "expected xyz"),
         ({"joint_names": np.array(["a"])}, r"expected xyz \[T, 1, 3\]"),
         ({"name": np.array([{}, {}], dtype=object)}, "found an unreadable file"),
+        ({"xyz": motion.positions * (9, 9, 1e-4)}, "expected x, y, z in metres, .*like x, y in pixels and a score"),
         ({"fps": -1.0}, "fps must be frames a second above 0, found -1"),
     ):
         np.savez(tmp_path / "bad.npz", **parts | changed)
