@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from hybrid.config.datasets import ProxyConfig
-from hybrid.data.records import list_records
+from hybrid.data.records import list_records, name_of
 from hybrid.data.sample import Clip, Sample, write_samples
 from hybrid.datasets.mocap import generator
 from hybrid.datasets.proxy_windows import Window, could_tell, legs_seen, observed, people, windows
@@ -87,7 +87,7 @@ def _fair(question: Question, legs: dict[int, bool]) -> bool:
 
 def make_windows(config: ProxyConfig, path: Path) -> list[dict]:
     """The lines of one record's part file."""
-    name = path.relative_to(Path(config.skeletons).expanduser()).with_suffix("").as_posix()
+    name = name_of(path, config.skeletons)
     record = Skeleton.load(path)
     common = {"record": name, "video": video_of(path, record, config), "identity": record.source.get("sha256", name)}
     lines = []
