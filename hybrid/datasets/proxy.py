@@ -234,8 +234,8 @@ def told(info: dict, config: ProxyConfig) -> list[str]:
     lines = [
         f"{info['records']} records, {info['left_out']} left out; "
         f"{info['windows']} windows, {info['with_video']} with video",
-        f"videos of {info['videos_found']} of {info['records']} records found" + hint,
         f"{persons['kept']} of {persons['there']} persons kept" + (f" (dropped: {dropped})" if dropped else ""),
+        f"videos of {info['videos_found']} of {info['records']} records found" + hint,
     ]
     for name, part in (("all", info["all_questions"]), *info["splits"].items()):
         tasks = ", ".join(f"{task} {count}" for task, count in part["tasks"].items() if count) or "no file"
