@@ -235,10 +235,10 @@ def told(info: dict, config: ProxyConfig) -> list[str]:
         f"{info['records']} records, {info['left_out']} left out; "
         f"{info['windows']} windows, {info['with_video']} with video",
         f"{persons['kept']} of {persons['there']} persons kept" + (f" (dropped: {dropped})" if dropped else ""),
-        f"videos of {info['videos_found']} of {info['records']} records found" + hint,
     ]
     for name, part in (("all", info["all_questions"]), *info["splits"].items()):
         tasks = ", ".join(f"{task} {count}" for task, count in part["tasks"].items() if count) or "no file"
         windows_of = f"{100 * part['windows_asked']:.0f} % of {part['windows']} windows of {part['videos']} videos"
         lines.append(f"{name}: {part['questions']} questions to {windows_of} ({tasks})")
+    lines.append(f"videos of {info['videos_found']} of {info['records']} records found" + hint)
     return [*lines, *([f"reasons in {Path(config.output) / 'failures.jsonl'}"] if info["left_out"] else [])]

@@ -82,7 +82,7 @@ def test_a_set(videos):
     limbs = {sample.answer_text for sample in every if sample.task == "limb"}
     assert limbs == {"the left arm"}
     assert told(info, videos)[0] == "3 records, 0 left out; 7 windows, 1 with video"
-    assert told(info, videos)[2].startswith("videos of 1 of 3 records found; give the folder")
+    assert told(info, videos)[-1].startswith("videos of 1 of 3 records found; give the folder")
     assert sum(sample.task == "caption" for sample in samples_of(videos)) >= 1
     assert not any(sample.task == "caption" for sample in samples_of(videos, "val"))
 
@@ -202,7 +202,7 @@ def test_videos_are_found_below_their_folder(videos, tmp_path):
     config = replace(videos, videos=str(tmp_path / "videos"))
     info = prepare_proxy(config)
     assert (info["with_video"], info["windows"], info["left_out"]) == (4, 4, 1)
-    assert told(info, config)[2] == "videos of 2 of 3 records found"
+    assert told(info, config)[-2] == "videos of 2 of 3 records found"
     (line,) = (Path(videos.output) / "failures.jsonl").read_text().splitlines()
     assert re.match(r"expected the video of .*copy.npz below .*videos, found no copy.mp4", json.loads(line)["reason"])
     every = samples_of(config) + samples_of(config, "val")
@@ -234,7 +234,7 @@ def test_videos_are_found_near_the_records(videos, tmp_path):
         "deep/two_000": "videos/deep/two.mp4", "long_000": "videos/long.mp4", "here_000": "out/here.mp4",
         "lost_000": None, "bare_000": None,
     }  # fmt: skip
-    assert told(info, config)[2] == (
+    assert told(info, config)[-1] == (
         "videos of 3 of 5 records found; give the folder of the others as videos=, or train on poses alone"
     )
 
