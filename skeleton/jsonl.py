@@ -38,6 +38,7 @@ def numbered_jsonl(path: str | Path) -> Iterator[tuple[int, Any]]:
     with path.open(encoding="utf-8") as file:
         try:
             for number, text in enumerate(file, start=1):
+                text = text.removeprefix("\ufeff")  # a byte order mark, in joined files on any line
                 if text.strip():
                     yield number, _parse(text, f"{path}:{number}")
         except UnicodeDecodeError as error:
@@ -47,6 +48,6 @@ def numbered_jsonl(path: str | Path) -> Iterator[tuple[int, Any]]:
 def _parse(text: str, place: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        found = f"{error.msg} at column {error.colno}"
+    except (ValueError, RecursionError) as error:  # not only of JSON's grammar: thousands of digits or brackets
+        found = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
         raise DataError(f"{place}: expected JSON, found {found}; mend that line") from error

@@ -79,7 +79,7 @@ class ProxyConfig:
 
     skeletons: str = field("folder of records (.npz) of tools/extract.py, searched to the bottom")
     output: str = field("folder of the data set; made when it is missing")
-    videos: str | None = field("folder of their videos; null: where a record says, if a file is there", None)
+    videos: str | None = field("folder of their videos; null: beside a record, or near by with the hash in it", None)
     seconds: float = field("longest window; a longer video is cut evenly", 8.0)
     max_persons: int = field("windows with more persons are left out", 4)
     val_share: float = field("share of the videos that are kept for validation", 0.1)

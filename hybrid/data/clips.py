@@ -6,7 +6,7 @@ clip's own clock at data.pose_fps, denser than the frames. A missing file is an 
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -47,13 +47,20 @@ def group_clips(samples: Sequence[Sample]) -> list[Clip]:
     return [Clip(*key, tuple(members)) for key, members in groups.items()]
 
 
+def name_in(names: Container[str], skeleton: str) -> str | None:
+    """The longest end of a record's path, without .npz, that is among `names`: a/walk before walk. None where none is."""
+    parts = Path(skeleton).with_suffix("").parts
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((end for end in ends if end in names), None)
+
+
 class ClipReader:
     """Reads the frames and the skeleton of a clip as the configuration wants them."""
 
     def __init__(self, data: DataConfig, layout: str):
         self.data = data
         self.layout = get_layout(layout)
-        self.events: dict[str, list[LimbEvent]] = {}  # by the name of the skeleton's file, where they are used
+        self.events: dict[str, list[LimbEvent]] = {}  # by the end of the record's path (`name_in`), where they are used
         self.body = lru_cache(maxsize=4096)(self._body)
 
     def frames(self, clip: Clip) -> Frames | None:
@@ -115,11 +122,23 @@ class ClipReader:
 
     def known_events(self, clip: Clip) -> tuple[LimbEvent, ...] | None:
         """Events of the clip on its own clock; None where the files say nothing about it."""
-        events = self.events.get(Path(clip.skeleton).stem) if clip.skeleton else None
-        if events is None:
+        name = name_in(self.events, clip.skeleton) if clip.skeleton else None
+        if name is None:
             return None
+        events = self.events[name]
         inside = [event for event in events if event.start < clip.end and event.end > clip.start]
         return tuple(replace(e, start=e.start - clip.start, end=e.end - clip.start) for e in inside)
+
+    def check_events(self, clips: Iterable[Clip]) -> None:
+        """Raises DataError where two records would share the events of one."""
+        owners: dict[str, str] = {}
+        for skeleton in sorted({clip.skeleton for clip in clips if clip.skeleton}):
+            name = name_in(self.events, skeleton)
+            if name is not None and owners.setdefault(name, skeleton) != skeleton:
+                raise DataError(
+                    f"expected one record called {name!r} in data.events, found {owners[name]} and {skeleton}: make the "
+                    "events again from the folder that holds both, with tools/prepare.py events"
+                )
 
     def row(self, clip: Clip, branches: tuple[Branch, ...], pose_of: Clip | None = None) -> Row:
         """The clip with these questions, both modalities and all that is known; `pose_of`: with that clip's body."""

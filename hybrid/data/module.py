@@ -12,15 +12,24 @@ from hybrid.data.clips import Clip, ClipReader, group_clips
 from hybrid.data.collation import Collator
 from hybrid.data.rows import EvalBatch, EvalRows, PretrainingRows, StepSampler, TrainingRows, ValidationRows
 from hybrid.data.sample import Sample, read_samples
-from hybrid.errors import ConfigError
+from hybrid.errors import ConfigError, DataError
 from skeleton.events.limb_event import load_events
 
 
 def load(paths: list[str], key: str) -> list[Sample]:
-    """Samples of all files. Raises ConfigError when the key is empty."""
+    """Samples of all files. Raises ConfigError when the key is empty, DataError for an id that is in two files."""
     if not paths:
         raise ConfigError(f"expected JSONL files in {key}, found none: give {key}=[FILE.jsonl]")
-    return [sample for path in paths for sample in read_samples(path)]
+    samples: dict[str, tuple[str, Sample]] = {}
+    for path in paths:
+        for sample in read_samples(path):
+            if sample.id in samples:
+                raise DataError(
+                    f"{path}: id: expected ids that no other file of {key} has, found {sample.id!r} in "
+                    f"{samples[sample.id][0]} too; name each file once, or rename the ids of one"
+                )
+            samples[sample.id] = path, sample
+    return [sample for _, sample in samples.values()]
 
 
 def answered(clips: list[Clip]) -> list[Clip]:
@@ -60,9 +69,19 @@ class ClipData(LightningDataModule):
             self.read_events()
 
     def read_events(self) -> None:
-        """Let rows bring the events of their clips."""
-        files = self.config.data.events
-        self.reader.events = {clip: events for path in files for clip, events in load_events(path).items()}
+        """Let rows bring the events of their clips. Raises DataError for a clip that is in two files."""
+        found: dict[str, str] = {}
+        self.reader.events = {}
+        for path in self.config.data.events:
+            events = load_events(path)
+            for clip in events:
+                if clip in found:
+                    raise DataError(
+                        f"expected each clip in one file of data.events, found {clip!r} in {found[clip]} and in {path}: "
+                        "make the events of both folders in one, or name one file"
+                    )
+            found |= dict.fromkeys(events, path)
+            self.reader.events |= events
 
     def setup(self, stage: str) -> None:
         data = self.config.data
@@ -75,6 +94,7 @@ class ClipData(LightningDataModule):
             self.val_clips = thin(val, self.config.train.val_samples)
             if self.config.train.event_loss or self.config.train.look_loss:
                 self.read_events()
+            self.reader.check_events([*self.train_clips, *self.val_clips])
 
     def loader(self, dataset, collate, **options) -> DataLoader:
         workers = self.config.data.workers
@@ -117,6 +137,7 @@ class ClipData(LightningDataModule):
 
     def eval_loader(self, clips: list[Clip], probe: str | None) -> DataLoader:
         """Batches (EvalBatch, Batch) of `clips` under a probe."""
+        self.reader.check_events(clips)
         rows = EvalRows(clips, self.reader, self.config.test.batch_size, probe)
         return self.loader(rows, partial(collate_eval, self.collator), batch_size=None)
 

@@ -65,5 +65,6 @@ def answer_text(sample: Sample, answer_format: str) -> str:
         return option_texts(sample, answer_format)[sample.answer]
     if sample.kind == "interval":
         start, end = (second - sample.start for second in sample.answer)
-        return f"{start:.1f} to {end:.1f}"
+        digits = 1 if f"{start:.1f}" != f"{end:.1f}" else 3  # "1.2 to 1.2" is no interval
+        return f"{start:.{digits}f} to {end:.{digits}f}"
     return sample.answer_text

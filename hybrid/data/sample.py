@@ -11,16 +11,16 @@ The answer's form says how it is scored, so task names are free:
 | any | null | hidden: a prediction is written, nothing is scored |
 
 `video: null` is a skeleton-only sample and `skeleton: null` a video-only one. Paths in a file are relative to
-that file; in memory they are resolved.
+that file; in memory they are resolved. An interval lies within its clip, give or take a rounding, which is cut off.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from hybrid.errors import DataError
 from skeleton.jsonl import numbered_jsonl, write_jsonl
 
 Answer = int | str | tuple[float, float] | None
+ROUNDING_SECONDS = 0.5  # an interval may pass its clip's ends by as much
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Sample:
         elif isinstance(answer, list | tuple):
             two = len(answer) == 2 and all(_is_number(second) for second in answer)
             _expect(two and answer[0] < answer[1], "answer", "[start, end] with start < end", answer)
-            return (float(answer[0]), float(answer[1]))
+            return clipped(answer, self.start, self.end)
         elif isinstance(answer, str):
             _expect(answer.strip() != "", "answer", "a text that is not empty", answer)
         else:
@@ -117,6 +118,18 @@ class Sample:
             wanted = "a text, a count, [start, end] or null (an index needs options)"
             _expect(answer is None or count, "answer", wanted, answer)
         return answer
+
+
+def clipped(answer: Sequence[float], start: float, end: float) -> tuple[float, float]:
+    """The interval `answer` within the clip from start to end, all in seconds of the video.
+
+    Raises: DataError where more than ROUNDING_SECONDS of it, or all of it, lies outside.
+    """
+    first, last = max(float(answer[0]), start), min(float(answer[1]), end)
+    rounded = first - answer[0] <= ROUNDING_SECONDS and answer[1] - last <= ROUNDING_SECONDS
+    wanted = f"[start, end] in seconds of the video, within the clip's {start:g} to {end:g}"
+    _expect(rounded and first < last, "answer", wanted, list(answer))
+    return first, last
 
 
 def read_samples(path: str | Path) -> list[Sample]:
@@ -215,7 +228,8 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # A whole number of any length is legal JSON: comparing never overflows, and is false for NaN
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _expect(holds: Any, key: str, wanted: str, found: Any) -> None:

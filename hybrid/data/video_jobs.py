@@ -47,7 +47,7 @@ def find_jobs(videos: str, output: str, overlay: bool, shard: str = "0/1") -> li
         found = [path for path in found if not path.name.endswith(".overlay.mp4") and not path.name.startswith(".")]
         names = [path.relative_to(place) for path in found]
     elif place.suffix == ".txt" and place.is_file():
-        lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines()]
         found = [place.parent / line for line in lines if line and not line.startswith("#")]
         names = [Path(path.name) for path in found]
     elif place.is_file():

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from hybrid.config.datasets import FolderConfig
-from hybrid.data.sample import Sample, write_samples
+from hybrid.data.sample import Sample, clipped, write_samples
 from hybrid.datasets.label_csv import SPLITS, Entry, assign_splits, read_labels
 from hybrid.errors import ConfigError, DataError
 from skeleton.errors import SkeletonError
@@ -209,6 +209,8 @@ def _checked(
             if entry.person is not None:
                 _check_person(entry.person, Skeleton.load(record))
             end = _end(entry, line, videos / entry.video)
+            if isinstance(entry.answer, tuple):
+                clipped(entry.answer, entry.start, end)
         except (DataError, SkeletonError) as error:
             failures.append({"line": entry.line, "video": entry.video, "reason": str(error)})
         else:

@@ -209,9 +209,9 @@ def _entry(line: int, row: dict) -> Entry:
         own["task"] or "action", split, own["group"], None if person is None else int(person),
         {name: cell for name, cell in cells.items() if name not in COLUMNS and cell is not None},
     )  # fmt: skip
+    end = entry.start + 1e9 if end is None else end  # the video's end is not known yet
     Sample(  # finds now what would be wrong after hours of extraction
-        id=video, question=entry.question or video, task=entry.task, video=video, start=entry.start,
-        end=entry.start + 1 if end is None else end, options=options,
+        id=video, question=entry.question or video, task=entry.task, video=video, start=entry.start, end=end, options=options,
         answer=options.index(entry.answer) if options else entry.answer,
     )  # fmt: skip
     return entry

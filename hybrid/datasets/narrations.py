@@ -1,7 +1,7 @@
 """Records of a folder -> what everybody in them does: limb events and narrations.
 
 events.jsonl has the events of each clip, as in a made data set; narrations.jsonl the captions: three levels of detail
-and HAIC's standard form. Persons are named by their place in the picture.
+and HAIC's standard form. A clip is named by its record's path below the folder; persons by their place in the picture.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid.config.loading import field
+from hybrid.data.records import find_records, name_of
 from hybrid.errors import DataError
 from skeleton.errors import SkeletonError
 from skeleton.events.detectors import detect_events
@@ -24,14 +25,14 @@ from skeleton.record import Skeleton
 class EventsConfig:
     """Keys of `tools/prepare.py events`."""
 
-    skeletons: str = field("folder of records, as tools/extract.py leaves it")
+    skeletons: str = field("folder of records, as tools/extract.py leaves it, searched to the bottom")
     output: str = field("folder for events.jsonl and narrations.jsonl")
 
 
 def tell_records(config: EventsConfig, progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
     """Writes both files; returns how many records were told, how many events, and `left_out` with their reasons.
     Raises DataError where the folder holds no record."""
-    files = sorted(Path(config.skeletons).glob("*.npz"))
+    files = find_records(config.skeletons)
     if not files:
         raise DataError(
             f"expected records (.npz) in {config.skeletons}, found none: extract some with tools/extract.py"
@@ -39,15 +40,16 @@ def tell_records(config: EventsConfig, progress: Callable[[int, int], None] = la
     told: list[tuple[str, list[LimbEvent]]] = []
     lines, reasons = [], []
     for done, path in enumerate(files, start=1):
+        name = name_of(path, config.skeletons)
         try:
             events, captions = tell(Skeleton.load(path))
         except SkeletonError as error:
-            reasons.append(f"{path.name}: {error}")
+            reasons.append(f"{name}.npz: {error}")
         else:
-            told.append((path.stem, events))
-            lines.append({"clip": path.stem, **captions})
+            told.append((name, events))
+            lines.append({"clip": name, **captions})
         progress(done, len(files))
-    output = Path(config.output)
+    output = Path(config.output).expanduser()
     output.mkdir(parents=True, exist_ok=True)
     save_events(output / "events.jsonl", told)
     write_jsonl(output / "narrations.jsonl", lines)

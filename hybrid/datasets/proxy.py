@@ -2,12 +2,14 @@
 
 Three proxy tasks after ActionArt (2025): descriptions of poses, spatial differences between moments and persons, and
 fine-grained questions of limb events; and a caption of each person. All answers are computed from the estimate, none by
-people, and asked only where the view and the joints can tell them. Records and videos stay where they are. Times in
+people, and asked only where the view and the joints can tell them. Records and videos stay where they are; a video is
+the file beside its record, else one of its name in a folder near by that has the hash in the record. Times in
 a text count from the window's start; `start`, `end`, intervals and `second` are seconds of the video. Videos, not
 windows, are kept for validation; equal files count as one. A record is done when its part file (.parts) is there;
 info.json is written last.
 """
 
+import glob
 import os
 import warnings
 import zlib
@@ -20,13 +22,14 @@ from pathlib import Path
 import numpy as np
 
 from hybrid.config.datasets import ProxyConfig
-from hybrid.data.records import list_records
+from hybrid.data.records import list_records, name_of
 from hybrid.data.sample import Clip, Sample, write_samples
 from hybrid.datasets.mocap import generator
 from hybrid.datasets.proxy_windows import Window, could_tell, legs_seen, observed, people, windows
 from hybrid.datasets.resumable import make_set
 from hybrid.errors import DataError
 from skeleton.events.vocabulary import vocabulary
+from skeleton.files import sha256
 from skeleton.language.answer_balance import balance, frequent
 from skeleton.language.event_captions import describe
 from skeleton.language.event_questions import TASKS, Question, build_questions
@@ -34,25 +37,40 @@ from skeleton.language.pose_descriptions import poses
 from skeleton.language.pose_questions import DIFFERENCE, POSE, Posed, pose_questions
 from skeleton.record import Skeleton
 
-VERSION = 1
+VERSION = 2
 CAPTION = "caption"
 ASKED = (POSE, DIFFERENCE, *TASKS, CAPTION)
+LEVELS_UP = 3  # how far above the records their videos are looked for
 MOMENT_SECONDS = 0.25  # before and after a moment that `second` names
 
 
 def video_of(path: Path, record: Skeleton, config: ProxyConfig) -> str | None:
-    """The video of a record. Raises DataError where videos= is given and has none."""
+    """The video that a record names; None where there is none. Raises DataError where videos= is given and has none."""
     name = record.source.get("video")
-    if config.videos is None:
-        found = path.parent / name if isinstance(name, str) else None
-        return str(found.resolve()) if found is not None and found.is_file() else None
     inside = path.relative_to(Path(config.skeletons).expanduser()).parent
+    if config.videos is None:
+        if not isinstance(name, str) or not name:
+            return None
+        if (path.parent / name).is_file():
+            return str((path.parent / name).resolve())
+        return near(Path(config.skeletons).expanduser(), inside / name, record.source.get("sha256"))
     root = Path(config.videos).expanduser()
     places = [root / inside / Path(name).name, root / name] if isinstance(name, str) else []
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise DataError(f"expected the video of {path} below {root}, found no {name}: check videos= or leave it out")
     return str(found.resolve())
+
+
+def near(records: Path, name: Path, digest: str | None) -> str | None:
+    """The video `name` beside the folder of records, or in a folder beside it, or up to LEVELS_UP above; extraction
+    keeps the folders that videos lie in. `digest`: the SHA-256 it must have; without one nothing is taken for it."""
+    for above in Path(os.path.abspath(records)).parents[:LEVELS_UP]:
+        folder, tail = glob.escape(str(above)), glob.escape(str(name))
+        for found in [*glob.glob(f"{folder}/{tail}"), *sorted(glob.glob(f"{folder}/*/{tail}"))]:
+            if digest and os.path.isfile(found) and os.access(found, os.R_OK) and sha256(found) == digest:
+                return os.path.realpath(found)
+    return None
 
 
 def make_window(window: Window, config: ProxyConfig, draw: Callable[[str], np.random.Generator]) -> dict:
@@ -87,7 +105,7 @@ def _fair(question: Question, legs: dict[int, bool]) -> bool:
 
 def make_windows(config: ProxyConfig, path: Path) -> list[dict]:
     """The lines of one record's part file."""
-    name = path.relative_to(Path(config.skeletons).expanduser()).with_suffix("").as_posix()
+    name = name_of(path, config.skeletons)
     record = Skeleton.load(path)
     common = {"record": name, "video": video_of(path, record, config), "identity": record.source.get("sha256", name)}
     lines = []
@@ -150,6 +168,7 @@ def _assemble(config: ProxyConfig, lines: list[dict]) -> dict:
     info = {
         "windows": len(lines),
         "with_video": sum(line["video"] is not None for line in lines),
+        "videos_found": len({line["record"] for line in lines if line["video"] is not None}),
         "persons": {"there": sum(line["there"] for line in lines), "kept": sum(line["kept"] for line in lines)},
         "dropped": dict(dropped.most_common()),
         "windows_without_questions": sum(not line["questions"] for line in lines),
@@ -208,8 +227,10 @@ def _yield(asked: Sequence[tuple[dict, Posed]], lines: Sequence[dict]) -> dict:
 
 
 def told(info: dict, config: ProxyConfig) -> list[str]:
-    """The yield of a set, why persons were dropped, and where reasons are if records were left out."""
+    """The yield of a set, how many videos were found, why persons were dropped, and where reasons are if any were left out."""
     persons, dropped = info["persons"], ", ".join(f"{reason} {count}" for reason, count in info["dropped"].items())
+    lost = config.videos is None and info["videos_found"] < info["records"] - info["left_out"]
+    hint = "; give the folder of the others as videos=, or train on poses alone" if lost else ""
     lines = [
         f"{info['records']} records, {info['left_out']} left out; "
         f"{info['windows']} windows, {info['with_video']} with video",
@@ -219,4 +240,5 @@ def told(info: dict, config: ProxyConfig) -> list[str]:
         tasks = ", ".join(f"{task} {count}" for task, count in part["tasks"].items() if count) or "no file"
         windows_of = f"{100 * part['windows_asked']:.0f} % of {part['windows']} windows of {part['videos']} videos"
         lines.append(f"{name}: {part['questions']} questions to {windows_of} ({tasks})")
+    lines.append(f"videos of {info['videos_found']} of {info['records']} records found" + hint)
     return [*lines, *([f"reasons in {Path(config.output) / 'failures.jsonl'}"] if info["left_out"] else [])]

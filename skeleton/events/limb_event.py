@@ -107,11 +107,15 @@ def save_events(path: str | Path, clips: Iterable[tuple[str, list[LimbEvent]]]) 
 
 
 def load_events(path: str | Path) -> dict[str, list[LimbEvent]]:
-    """{clip: events} of a file written by save_events; DataError or EventError names file and line."""
+    """{clip: events} of a file written by save_events; DataError or EventError names file and line, also of a clip that
+    comes twice."""
     result = {}
     for number, data in numbered_jsonl(path):
         try:
-            result[data["clip"]] = [event_from_json(event) for event in data["events"]]
+            clip, events = data["clip"], [event_from_json(event) for event in data["events"]]
+            if clip in result:
+                raise ValueError(f"the clip {clip!r} for the second time")
+            result[clip] = events
         except (KeyError, TypeError, ValueError) as error:
             raise EventError(
                 f'expected {{"clip", "events"}} in {path}:{number}, found a line that does not fit ({error}): '

@@ -1,10 +1,12 @@
 """Biovision's BVH: a tree of joints with offsets, and a row of channel values for each frame.
 
 Channels may come in any order and on any joint; rotations apply in the order in which they are listed. A position
-channel replaces that coordinate of the joint's offset, as MotionBuilder and Blender have it. An End Site becomes a
-joint NAME_end. The values may be wrapped over lines.
+channel replaces that coordinate of the joint's offset, as MotionBuilder and Blender have it. Scales apply in their
+place among the rotations, to all that hangs on the joint. An End Site becomes a joint NAME_end, or has the name that
+stands behind it. The values may be wrapped over lines, and all have a decimal comma instead of a point.
 """
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from skeleton.formats.mocap import Motion, to_record
 from skeleton.record import Skeleton
 
 _KIND = "a BVH file"
-_CHANNELS = {f"{axis}{kind}": (kind, i) for kind in ("position", "rotation") for i, axis in enumerate("xyz")}
+_CHANNELS = {f"{axis}{kind}": (kind, i) for kind in ("position", "rotation", "scale") for i, axis in enumerate("xyz")}
+_COMMA, _POINT = (re.compile(rf"(?<!\S)([-+]?\d*){mark}(?=\d)") for mark in (",", r"\."))
 
 
 class _Words:
@@ -75,13 +78,19 @@ def read_motion(path: str | Path) -> Motion:
     """Positions of all joints of a BVH file, by forward kinematics in its own units. Raises FormatError."""
     path = require_file(path, _KIND)
     try:
-        words = _Words(path, path.read_text(encoding="utf-8", errors="replace").splitlines())
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise FormatError(
             f"{path} must be {_KIND}, found an unreadable file ({error.strerror}); copy it again"
         ) from error
+    if not _POINT.search(text):  # beside points, commas part thousands or values: those are refused
+        text = _COMMA.sub(r"\1.", text)
+    words = _Words(path, text.splitlines())
     names, parents, offsets, channels = _hierarchy(words)
     values, fps = _values(words, sum(map(len, channels)))
+    scales = [kind == "scale" for joint in channels for kind, _ in joint]
+    if (values[:, scales] <= 0).any():
+        raise FormatError(f"{path}: expected scales above 0, found {values[:, scales].min():g}; export without scales")
     with np.errstate(all="ignore"):  # what overflows is not finite, and refused below
         positions = _positions(parents, offsets, channels, values)
     if not np.isfinite(positions).all():
@@ -119,10 +128,11 @@ def _hierarchy(words: _Words) -> tuple[list[str], list[int], np.ndarray, list[li
                 channels[open_joints[-1]].append(_CHANNELS[channel.lower()])
         else:
             parent = open_joints[-1] if open_joints else -1
-            name = f"{names[parent]}_end" if word == "END" else words.name()
             if word == "END":
                 words.next("SITE")
-            elif name in names:
+                given = "" if words.peek() == "{" else words.name()
+                name = given if given and given not in names else f"{names[parent]}_end"
+            elif (name := words.name()) in names:
                 raise words.fail("each joint once", line, name)
             words.next("{")
             open_joints.append(len(names))
@@ -187,6 +197,8 @@ def _positions(
         for (kind, axis), value in zip(channels[joint], values[:, start:end].T, strict=True):
             if kind == "rotation":
                 turn = turn @ _rotation(axis, np.radians(value))
+            elif kind == "scale":
+                turn = turn * np.where(np.arange(3) == axis, value[:, None], 1)[:, None]
         turns[:, joint] = turn
     return places
 

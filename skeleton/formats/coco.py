@@ -5,11 +5,15 @@ the third number of a joint is its confidence. Images with `video_id` (or PoseTr
 each video, others one clip in the order of their file names; `frame_id` says which frame an image is, and frames
 between are rows where nobody is visible, as are numbers that a list of results leaves out. COCO-WholeBody's feet,
 face and hands, which stand in fields of their own, are joined to 133 joints unless layout=coco17 is given.
+
+Where the file has categories, persons are those of the category called so, or of those whose joints are a layout's;
+a dog is left out, and the record's source counts it. MMPose's own predictions are read too.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,15 +27,17 @@ from skeleton.formats.common import (
     check_fps,
     choose_layout,
     frame_numbers,
+    layout_of,
     read_json,
     rows_of,
+    the_layout_of,
     triples,
 )
 from skeleton.formats.frames import Found, StoredFrames, identity_of, stack, to_skeleton
-from skeleton.layouts.layout import LAYOUTS
-from skeleton.layouts.tables import ALIASES
+from skeleton.formats.mmpose_predictions import is_predictions, mmpose_frames
 
 _KIND = "COCO's JSON of keypoints"
+_PERSONS = ("person", "persons", "people", "human", "pedestrian")
 _PARTS = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 
 
@@ -55,9 +61,12 @@ def coco_frames(
     """
     value = read_json(path, _KIND)
     path = Path(path)
+    if is_predictions(value):
+        return {path.stem: mmpose_frames(value, path, layout, first_frame, frames)}
     whole = value if isinstance(value, dict) else {"annotations": value}
     annotations = _dicts(whole, "annotations", path)
     posed = [annotation for annotation in annotations if annotation.get("keypoints")]
+    categories, joints = _persons(whole, posed, path)
     if not posed and (annotations or layout is None):
         raise FormatError(f"{path} must hold annotations with keypoints, found none of {len(annotations)}; give others")
     if "images" in whole:
@@ -67,16 +76,26 @@ def coco_frames(
     else:
         videos = {path.stem: _numbered([_image(one, path) for one in annotations], path, first_frame, frames)}
     if layout is None:
-        layout = _layout(posed[0], _joint_names(whole, path), path)
+        mine = [one for one in posed if _category(one) in categories]
+        if not mine and not joints:
+            raise FormatError(f"{path} shows no person, so the layout is unknown; give layout=coco17")
+        layout = _layout(mine[0] if mine else {}, joints, path)
     found: dict[str, dict[int, list[Found]]] = {name: {} for name in videos}
+    others: dict[str, Counter] = {name: Counter() for name in videos}
     place_of = {image: (name, row) for name, video in videos.items() for image, row in video.row_of.items()}
     for index, annotation in enumerate(posed):
         image = _image(annotation, path)
         if image not in place_of:
             raise FormatError(f"{path}: keypoints {index} belong to image {image}, which the file lacks; add it")
         name, row = place_of[image]
+        if _category(annotation) not in categories:
+            others[name][_category(annotation)] += 1
+            continue
         found[name].setdefault(row, []).append(_person(annotation, layout, f"{path}, keypoints {index}"))
-    return {name: stack(found[name], video.rows, layout, video.frame_size) for name, video in videos.items()}
+    return {
+        name: replace(stack(found[name], video.rows, layout, video.frame_size), others=_named(others[name], whole))
+        for name, video in videos.items()
+    }
 
 
 def _dicts(whole: Mapping, key: str, path: Path) -> list[dict]:
@@ -140,11 +159,42 @@ def _numbered(images: list[int | str], path: Path, first: int | None, frames: in
     return _Video(row_of, rows_of(numbers, first, frames, path))
 
 
-def _joint_names(whole: Mapping, path: Path) -> list[str]:
-    """The names that the file itself gives its joints; empty where it gives none."""
-    categories = _dicts(whole, "categories", path) if whole.get("categories") else []
-    named = [category["keypoints"] for category in categories if isinstance(category.get("keypoints"), list)]
-    return [str(name).lower().replace(" ", "_") for name in named[0]] if named else []
+def _category(annotation: Mapping) -> str | None:
+    found = annotation.get("category_id")
+    return None if found is None else str(found)
+
+
+def _persons(whole: Mapping, posed: Sequence[Mapping], path: Path) -> tuple[set[str | None], list[str]]:
+    """(the categories of persons, None for annotations without one; the names that the file gives their joints).
+
+    Without categories every annotation is a person's. FormatError for an annotation of a category that the file
+    lacks, and where two categories of persons have unlike joints.
+    """
+    used = {_category(annotation) for annotation in posed}
+    if not whole.get("categories"):
+        return used, []
+    known = {str(category.get("id")): category for category in _dicts(whole, "categories", path)}
+    lost = sorted(used - {None, *known})
+    if lost:
+        raise FormatError(f"{path}: keypoints belong to category {lost[0]}, which the file lacks; add it")
+    names = {key: tuple(map(str, _listed(category.get("keypoints")))) for key, category in known.items()}
+    persons = [key for key, category in known.items() if str(category.get("name")).strip().lower() in _PERSONS]
+    persons = persons or [key for key in known if layout_of(names[key])]
+    persons = persons or [key for key in known if not names[key]] or list(known)
+    unlike = sorted({names[key] for key in persons if names[key] and (key in used or len(persons) == 1)})
+    if len(unlike) > 1:
+        raise FormatError(f"{path}: expected persons of one category, found some with other joints; part the file")
+    return {None, *persons}, list(unlike[0]) if unlike else []
+
+
+def _listed(value: object) -> list:
+    return value if isinstance(value, list) else []
+
+
+def _named(counts: Counter, whole: Mapping) -> dict[str, int]:
+    """The counts by the names of the categories."""
+    names = {str(one.get("id")): str(one.get("name") or one.get("id")) for one in _listed(whole.get("categories"))}
+    return {names[category]: count for category, count in sorted(counts.items())}
 
 
 def _layout(annotation: Mapping, names: list[str], path: Path) -> str:
@@ -152,14 +202,7 @@ def _layout(annotation: Mapping, names: list[str], path: Path) -> str:
         return "wholebody133"
     if not names:
         return choose_layout(len(triples(annotation["keypoints"], path)), None, path)
-    for layout in LAYOUTS.values():
-        ours = ALIASES.get(layout.name, {})
-        if tuple(ours.get(name, name) for name in names) == layout.joints:
-            return layout.name
-    raise FormatError(
-        f"{path}: expected the joints of a layout ({', '.join(LAYOUTS)}), found {', '.join(names[:5])}, ...; "
-        "give layout if one of them has the same joints under other names"
-    )
+    return the_layout_of(names, path)
 
 
 def _person(annotation: Mapping, layout: str, place: str) -> Found:

@@ -1,20 +1,27 @@
-"""What the readers share: one clip, files of JSON, frame rates, frame numbers, and which layout has V joints."""
+"""What the readers share: one clip, files of JSON, frame rates, frame numbers, and which layout has V joints.
+
+A field that is null says as much as a field that is not there: `present` takes it away, in JSON as it is read. A byte
+order mark at the start of a text is skipped.
+"""
 
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from skeleton.errors import FormatError
-from skeleton.layouts.layout import get_layout
+from skeleton.layouts.layout import LAYOUTS, get_layout
+from skeleton.layouts.tables import ALIASES
 from skeleton.record import Skeleton
 
 CONFIDENCE_THRESHOLD = 0.3  # a joint is visible from here on; the same as in an extraction
 MAX_FRAMES = 1_000_000  # nine hours at 30 fps: numbers beyond are ids of pictures, not of frames
+_BODY_METRES = 5.0  # no body is wider or higher
+_TOP_SCORE = 2.0  # some networks' scores pass 1
 _BY_COUNT = {
     13: "penn13",
     17: "coco17",
@@ -45,11 +52,16 @@ def require_file(path: str | Path, kind: str) -> Path:
     return path
 
 
+def present(fields: Mapping) -> dict:
+    """The fields that are not null."""
+    return {key: value for key, value in fields.items() if value is not None}
+
+
 def read_json(path: str | Path, kind: str) -> object:
-    """The value in a JSON file; FormatError for a missing, cut or foreign file."""
+    """The value in a JSON file without its null fields; FormatError for a missing, cut or foreign file."""
     path = require_file(path, kind)
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_hook=present)
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:90]
         raise FormatError(f"{path} must be {kind}, found no whole JSON ({reason}); write the file again") from error
@@ -92,6 +104,54 @@ def choose_layout(joints: int, layout: str | None, place: object, known: dict[in
     if expected != joints:
         raise FormatError(f"{place}: layout {layout} has {expected} joints, found {joints}; name another layout")
     return layout
+
+
+def layout_of(names: Sequence[str]) -> str | None:
+    """The layout whose joints are called so, in this order and whatever the case; None where there is none."""
+    plain = [name.lower().replace(" ", "_") for name in names]
+    for layout in LAYOUTS.values():
+        ours = ALIASES.get(layout.name, {})
+        if tuple(ours.get(name, name) for name in plain) == layout.joints:
+            return layout.name
+    return None
+
+
+def the_layout_of(names: Sequence[str], place: object) -> str:
+    """As `layout_of`; FormatError where there is none."""
+    found = layout_of(names)
+    if found is None:
+        raise FormatError(
+            f"{place}: expected the joints of a layout ({', '.join(LAYOUTS)}), found {', '.join(names[:5])}, ...; "
+            "give layout if one of them has the same joints under other names"
+        )
+    return found
+
+
+def check_metres(joints: np.ndarray, visible: np.ndarray, place: object) -> None:
+    """FormatError where x, y, z of joints [..., V, 3] are x, y in pixels and a score: wide, and thin as no body is.
+
+    visible: [..., V]. Scores beside coordinates within 0..1 cannot be told from a body's metres, and pass.
+    """
+    third = joints[visible][:, 2]
+    if not len(third) or third.min() < 0 or third.max() > _TOP_SCORE:
+        return
+    low = np.where(visible[..., None], joints, np.inf).min(-2)[visible.any(-1)]
+    high = np.where(visible[..., None], joints, -np.inf).max(-2)[visible.any(-1)]
+    span = float(np.median((high - low)[:, :2].max(-1)))
+    if span > _BODY_METRES:
+        raise FormatError(
+            f"{place}: expected x, y, z in metres, found bodies of {span:.4g} across whose third numbers lie in "
+            f"{third.min():.2g} to {third.max():.2g}, like x, y in pixels and a score; keep scores in an array of their own"
+        )
+
+
+def numbers_of(values: object, key: str, place: object) -> np.ndarray:
+    """Numbers of any shape as float64; null is NaN. FormatError for anything else."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:60]
+        raise FormatError(f"{place}: expected numbers in {key}, found {reason}; mend the file") from error
 
 
 def triples(values: object, place: object) -> np.ndarray:

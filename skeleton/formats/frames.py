@@ -6,7 +6,7 @@ was left out, stands in the record's source.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +45,14 @@ class StoredFrames:
     ids         [T] list of int64 [N]: the file's identities, UNKNOWN where it has none
     layout      a name in skeleton.layouts.layout
     frame_size  (height, width) in pixels, None where the file does not say
+    others      how many there are of whom or what the file says that it is no person, by name; they are left out
     """
 
     persons: list[Persons]
     ids: list[np.ndarray]
     layout: str
     frame_size: tuple[int, int] | None = None
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 def identity_of(value: object) -> int:
@@ -120,7 +122,8 @@ def to_skeleton(
     """The record of one clip: a row for each frame, row t at t / fps seconds.
 
     frame_size is used where the file has none. Beyond `max_persons` those with the fewest visible joints are left
-    out and listed in the source, as is whoever has no joint at the threshold. Raises FormatError for a missing
+    out and listed in the source, as is whoever has no joint at the threshold; the source's `left_out` counts others
+    than persons. Raises FormatError for a missing
     fps or size.
     """
     place = ", clip ".join(source[key] for key in ("file", "clip") if key in source)
@@ -159,6 +162,7 @@ def to_skeleton(
         frame_size=size,
         source={
             **source,
+            **({"left_out": dict(stored.others)} if stored.others else {}),
             "fps": fps,
             "confidence_threshold": confidence_threshold,
             "identities": origin,

@@ -9,7 +9,7 @@ from tokenize import TokenError
 import numpy as np
 
 from skeleton.errors import FormatError
-from skeleton.formats.common import check_fps, require_file
+from skeleton.formats.common import check_fps, check_metres, require_file
 from skeleton.record import Skeleton
 
 FPS = 20.0
@@ -33,6 +33,7 @@ def read_humanml3d(path: str | Path, fps: float = FPS) -> Skeleton:
         found = f"{list(joints.shape)} {joints.dtype}"
         raise FormatError(f"{path} must hold joints [T, 22, 3] in metres, found {found}; give a file of new_joints")
     visible = np.isfinite(joints).all(-1)[None]
+    check_metres(joints[None], visible, path)
     return Skeleton(
         keypoints=np.where(visible[..., None], joints, 0),
         confidence=visible.astype(np.float32),

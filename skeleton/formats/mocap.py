@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from skeleton.errors import FormatError
-from skeleton.formats.common import check_fps, require_file
+from skeleton.formats.common import check_fps, check_metres, require_file
 from skeleton.layouts.layout import get_layout
 from skeleton.record import Skeleton
 
@@ -217,6 +217,9 @@ def read_captures(path: str | Path, fps: float = 30.0) -> Captures:
             f"{list(xyz.shape)}, offset {list(offset.shape)} up to {offset.max(initial=0)} and {len(parents)} parents"
         )
 
+    some = xyz[:: max(1, len(xyz) // 5000)].astype(np.float64)
+    check_metres(some, np.isfinite(some).all(-1), path)
+
     def load(start: int, end: int) -> Motion:
         return Motion(names, parents, xyz[start:end].astype(np.float64), fps)
 
@@ -224,7 +227,7 @@ def read_captures(path: str | Path, fps: float = 30.0) -> Captures:
         (str(label), None if content is None else str(content), partial(load, int(start), int(end)))
         for label, content, start, end in zip(labels, contents, offset[:-1], offset[1:], strict=True)
     ]
-    return Captures(clips, partial(up_axis, names, xyz[:: max(1, len(xyz) // 5000)].astype(np.float64), path.name))
+    return Captures(clips, partial(up_axis, names, some, path.name))
 
 
 _ARRAYS = ("xyz", "offset", "name", "content", "joint_names", "parents", "fps")

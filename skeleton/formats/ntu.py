@@ -59,7 +59,7 @@ def read_ntu(path: str | Path, fps: float = FPS, space: str = "camera") -> Skele
 def _parse(path: Path) -> list[dict[int, np.ndarray]]:
     """The bodies of each frame: id -> the twelve numbers of each joint [25, 12]."""
     try:
-        lines = enumerate(path.read_text(encoding="ascii").splitlines(), 1)
+        lines = enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1)
     except UnicodeDecodeError as error:
         raise FormatError(f"{path} must be {_KIND}, found bytes that are no text; give another file") from error
     count = _line(lines, 1, path)[0]

@@ -2,8 +2,8 @@
 
 Joints are keypoint [M, T, V, C] and, for C=2, keypoint_score [M, T, V]; joints of C=3 have no score and are missing
 where all their coordinates are 0. A bare list of annotations, as pyskl's script for one's own videos writes, is
-read too. The person slots of the file become track ids, and slots that never show anybody are left out. The pickle
-knows no time: fps must be given when reading, and timestamps are lost when writing.
+read too. The person slots of the file become track ids, and slots that never show anybody are left out. A field that
+is None is absent. The pickle knows no time: fps must be given when reading, and timestamps are lost when writing.
 """
 
 import operator
@@ -17,7 +17,15 @@ import numpy as np
 
 from skeleton.errors import FormatError
 from skeleton.files import atomic
-from skeleton.formats.common import CONFIDENCE_THRESHOLD, Clip, check_fps, check_size, choose_layout
+from skeleton.formats.common import (
+    CONFIDENCE_THRESHOLD,
+    Clip,
+    check_fps,
+    check_metres,
+    check_size,
+    choose_layout,
+    present,
+)
 from skeleton.formats.frames import boxes_around
 from skeleton.formats.unpickling import read_pickle
 from skeleton.record import Skeleton
@@ -40,6 +48,7 @@ def pyskl_clips(
         raise FormatError(f"confidence_threshold must lie in 0..1, found {confidence_threshold}; correct it")
     value = read_pickle(path, _KIND)
     path = Path(path)
+    value = present(value) if isinstance(value, Mapping) else value
     annotations = value.get("annotations") if isinstance(value, Mapping) else value
     if not isinstance(annotations, list) or not all(isinstance(entry, Mapping) for entry in annotations):
         raise FormatError(f"{path} must be {_KIND} with a list of annotations, found none; give another file")
@@ -56,7 +65,7 @@ def pyskl_clips(
         return Clip(name, skeleton, _label(annotation, place), inside)
 
     result = []
-    for index, annotation in enumerate(annotations):
+    for index, annotation in enumerate(map(present, annotations)):
         found = annotation.get("frame_dir", annotation.get("filename"))
         name = found if isinstance(found, str) and found else f"annotation {index}"
         place = f"{path}, annotation {index}" + (f" ({name})" if name == found else "")
@@ -94,7 +103,9 @@ def _skeleton(
             f"{place}: expected a row for each of its {total} frames, found {frames}; frames were dropped, which "
             "shifts time: extract the clip again"
         )
-    if annotation.get("keypoint_score") is not None:
+    if coordinates == 3:
+        check_metres(keypoints, (keypoints != 0).any(-1) & np.isfinite(keypoints).all(-1), place)
+    if "keypoint_score" in annotation:
         scores = _array(annotation["keypoint_score"], "keypoint_score", place)
         if scores.shape != keypoints.shape[:3]:
             found = f"{list(scores.shape)} beside {list(keypoints.shape)}"

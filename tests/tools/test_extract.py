@@ -150,7 +150,7 @@ def test_damaged_record_is_named(tool, built, options, videos, tmp_path, capsys)
 
 
 def test_list_of_videos(tool, built, options, videos, tmp_path, capsys):
-    (videos / "list.txt").write_text("# chosen\nperson.mp4\nmissing.mp4\n")
+    (videos / "list.txt").write_text("\ufeffperson.mp4\n# chosen\nmissing.mp4\n", encoding="utf-8")
     assert tool.main([f"videos={videos / 'list.txt'}", f"output={tmp_path / 'out'}", *options]) == 1
     assert (tmp_path / "out/person.npz").is_file()
     assert "expected a video file at" in capsys.readouterr().err

@@ -48,6 +48,8 @@ def test_layers_merge_left_to_right(tmp_path):
     assert config.train == Optimizer(lr=1e-4, steps=40)
     assert (config.mode, config.fast) == ("tokens", True)
     assert load("train.steps=40", two).train.steps == 30
+    marked = write(tmp_path / "marked.yaml", "\ufefftrain.steps: 50\n")  # a byte order mark
+    assert load(marked).train.steps == 50
 
 
 def test_result_is_plain_dataclasses():

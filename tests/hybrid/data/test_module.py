@@ -1,6 +1,8 @@
 """Which clips train, validate and are tested, and in which batches."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +58,17 @@ def test_no_files_is_one_sentence():
         ConfigError, match=r"expected JSONL files in data\.train, found none: give data\.train=\[FILE\.jsonl\]"
     ):
         load([], "data.train")
+
+
+def test_an_id_in_two_files_is_one_sentence(tmp_path):
+    for name, ids in (("one", "ab"), ("two", "cb"), ("three", "d")):
+        write_samples(tmp_path / f"{name}.jsonl", [sample(id) for id in ids])
+    one, two, three = (str(tmp_path / f"{name}.jsonl") for name in ("one", "two", "three"))
+    assert [found.id for found in load([one, three], "data.train")] == ["a", "b", "d"]
+    for first, second, twice in ((one, two, "b"), (three, three, "d")):
+        message = rf"{second}: id: expected ids that no other file of data\.train has, found '{twice}' in {first} too"
+        with pytest.raises(DataError, match=message):
+            load([first, second], "data.train")
 
 
 def test_files_are_joined(small_set):
@@ -137,6 +150,44 @@ def test_events_are_read_when_they_are_trained_on(data, tmp_path):
     module = attached(data(train={"event_loss": 0.5}, **settings))
     assert module.reader.events == {"0": [nod], "1": []}
     assert any(batch.body.events is not None for batch in module.train_dataloader())
+
+
+def test_a_clip_in_two_files_of_events_is_an_error(data, tmp_path):
+    files = [str(tmp_path / f"{name}.jsonl") for name in ("one", "two")]
+    for path in files:
+        save_events(path, [("0", [])])
+    with pytest.raises(
+        DataError, match=r"each clip in one file of data\.events, found '0' in .*one.jsonl and in .*two"
+    ):
+        attached(data(train={"event_loss": 0.5}, events=files))
+
+
+def test_records_of_one_name_never_share_events(data, small_set, tmp_path):
+    """Events keyed by the file's name alone say whose they are only while one record is called so."""
+    nod = LimbEvent(person=0, limb="head", movement="nod", start=0.0, end=1.0)
+    first = next(one for one in read_samples(small_set / "train.jsonl") if one.skeleton)
+    stem = Path(first.skeleton).stem
+    twin = tmp_path / f"twin/{stem}.npz"
+    twin.parent.mkdir()
+    shutil.copy(first.skeleton, twin)
+    write_samples(tmp_path / "train.jsonl", [first, replace(first, id="twin", skeleton=str(twin))])
+    save_events(tmp_path / "events.jsonl", [(stem, [nod])])
+    settings = {"train": {"event_loss": 0.5}, "events": [str(tmp_path / "events.jsonl")]}
+    module = attached(data(**settings))  # the small set alone
+    assert module.reader.known_events(group_clips([first])[0]) == (nod,)
+    module = data(**settings)
+    module.config.data.train = [str(tmp_path / "train.jsonl")]
+    with pytest.raises(
+        DataError, match=rf"expected one record called '{stem}' in data\.events, found .* and .*{stem}\.npz"
+    ):
+        attached(module)
+    own = Path(first.skeleton).parent.name
+    save_events(tmp_path / "events.jsonl", [(f"{own}/{stem}", [nod]), (f"twin/{stem}", [])])
+    module = data(**settings)
+    module.config.data.train = [str(tmp_path / "train.jsonl")]
+    clips = attached(module).train_clips
+    assert {len(module.reader.known_events(clip)) for clip in clips if clip.skeleton == str(twin)} == {0}
+    assert {len(module.reader.known_events(clip)) for clip in clips if clip.skeleton == first.skeleton} == {1}
 
 
 def test_validation_and_test_loaders_pair_questions_with_tensors(data, small_set):

@@ -30,7 +30,14 @@ def test_letters_list_the_options_and_text_does_not():
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"), [(3, "3"), ("waves", "waves"), ((2.5, 4.0), "0.5 to 2.0"), ((2.0, 5.96), "0.0 to 4.0")]
+    ("answer", "said"),
+    [
+        (3, "3"),
+        ("waves", "waves"),
+        ((2.5, 4.0), "0.5 to 2.0"),
+        ((2.0, 5.96), "0.0 to 4.0"),
+        ((3.21, 3.24), "1.210 to 1.240"),
+    ],
 )
 @pytest.mark.parametrize("form", ["text", "letter"])
 def test_open_answers_are_said_alike_and_intervals_count_from_the_clips_start(answer, said, form):

@@ -48,7 +48,7 @@ def test_second_inherits_the_clip_or_names_its_own(tmp_path):
     [
         (["left", "right"], 1, "choice", "right"),
         (["left", "right"], None, "hidden", None),
-        (None, [1, 2.5], "interval", "1 to 2.5"),
+        (None, [0.5, 0.75], "interval", "0.5 to 0.75"),
         (None, 3, "count", "3"),
         (None, "3", "count", "3"),
         (None, "left arm", "text", "left arm"),
@@ -79,6 +79,14 @@ def test_kind_follows_the_form(options, answer, kind, text):
         ({"options": ["a", "b"], "answer": "a"}, r"answer: expected an index below 2, .*found 'a'"),
         ({"answer": [2, 1]}, r"answer: expected \[start, end\] with start < end, found \[2, 1\]"),
         ({"answer": [1, 2, 3]}, r"answer: expected \[start, end\]"),
+        ({"answer": [30, 40]}, r"answer: expected \[start, end\] in .*the clip's 0 to 4\.2, found \[30, 40\]"),
+        ({"answer": [1, 4.8]}, r"answer: expected \[start, end\] in .*the clip's 0 to 4\.2, found \[1, 4\.8\]"),
+        ({"answer": [4.2, 4.5]}, r"answer: expected .*the clip's 0 to 4\.2, found \[4\.2, 4\.5\]"),
+        ({"start": 10, "end": 20, "answer": [2.0, 5.0]}, r"answer: .*the clip's 10 to 20, found \[2\.0, 5\.0\]"),
+        ({"answer": [float("nan"), 1]}, r"answer: expected \[start, end\] with start < end, found \[nan, 1\]"),
+        ({"end": 10**400}, r"end: expected seconds, more than start"),
+        ({"end": float("inf")}, r"end: expected seconds, .*found inf"),
+        ({"start": 5}, r"end: expected seconds, more than start \(5\), found 4\.2"),
         ({"answer": -1}, r"answer: expected a text, a count, .*found -1"),
         ({"answer": 1.5}, r"answer: expected a text, a count, .*found 1\.5"),
         ({"answer": " "}, r"answer: expected a text that is not empty"),
@@ -113,11 +121,26 @@ def test_bad_lines_and_files(tmp_path):
         read_samples(write(tmp_path / "s.jsonl", lonely))
 
 
+@pytest.mark.parametrize(
+    ("answer", "kept"), [([9.6, 12], (10, 12)), ([18, 20.5], (18, 20)), ([9.5, 20.5], (10, 20)), ([11, 12], (11, 12))]
+)
+def test_intervals_lose_what_rounding_put_outside(tmp_path, answer, kept):
+    (sample,) = read_samples(write(tmp_path / "s.jsonl", LINE | {"start": 10, "end": 20, "answer": answer}))
+    assert sample.answer == kept
+
+
+def test_byte_order_marks_are_no_text(tmp_path):
+    first, second = (json.dumps(LINE | {"id": name}) for name in "ab")
+    path = tmp_path / "s.jsonl"
+    path.write_text(f"\ufeff{first}\r\n\ufeff{second}\n", encoding="utf-8", newline="")
+    assert [sample.id for sample in read_samples(path)] == ["a", "b"]  # two such files, joined
+
+
 def test_write_then_read_is_the_same(tmp_path):
     video, pose = str(tmp_path / "v" / "c.mp4"), str(tmp_path / "c.npz")
     samples = [
         Sample("a", "Which?", "limb", 0.0, 1.5, video=video, options=["l", "r"], answer=0),
-        Sample("b", "When?", "interval", 0.5, 1.5, skeleton=pose, answer=(0.1, 0.4), person=2),
+        Sample("b", "When?", "interval", 0.5, 1.5, skeleton=pose, answer=(0.6, 1.4), person=2),
         Sample("c", "Line\u2028break?", "text", 0, 2, video, answer="both", group="g", meta={"binding": True}),
         Sample("d", "Same?", "order", 0, 2, video="/c.mp4", second=Clip("/d.mp4", None, 1, 2)),
     ]

@@ -148,7 +148,8 @@ def test_questions_of_ones_own(small):
         'a.mp4,,,interval,When?,"[0.2, 0.9]",,,train\n'
         "b.mp4,,,limb,Which arm?,up,left|up|right,7,test\n"  # nobody has this id
         "b.mp4,1,9,limb,Which arm?,up,left|up|right,,test\n"  # the video is shorter
-        "b.mp4,,1.6,,Which arm?,up,left|up|right,,test\n",
+        "b.mp4,,1.6,,Which arm?,up,left|up|right,,test\n"
+        'b.mp4,,,interval,When?,"[0.2, 7]",,,test\n',
         "shuffle=false",
     )
     train_samples, (test_sample,) = loaded(folder)["train"], loaded(folder)["test"]
@@ -166,9 +167,10 @@ def test_questions_of_ones_own(small):
         1,
         1.6,
     )
-    assert [failure["line"] for failure in outcome.failures] == [5, 6]
+    assert [failure["line"] for failure in outcome.failures] == [5, 6, 8]
     assert "expected a track id of the record (1), found person 7" in outcome.failures[0]["reason"]
     assert "within the 1.50 s of b.mp4, found 1 to 9" in outcome.failures[1]["reason"]
+    assert "within the clip's 0 to 1.5, found [0.2, 7]" in outcome.failures[2]["reason"]
     assert not (folder / "val.jsonl").exists()
 
 

@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from hybrid.config.instruction import DataConfig
+from hybrid.data.clips import Clip, ClipReader
 from hybrid.datasets.narrations import EventsConfig, tell_records, told
 from hybrid.errors import DataError
 from skeleton.events.limb_event import load_events
@@ -35,6 +37,34 @@ def test_records_are_told_in_every_form_and_a_bad_one_is_set_aside(tmp_path):
         "There are two people: one on the left; one on the right. The person on the left waves"
     )
     assert set(second) == {"clip", "brief", "normal", "full", "standard"}
+
+
+def test_nested_records_keep_their_folders(tmp_path):
+    """As tools/extract.py leaves a folder of videos: two takes of one name, in folders of their own."""
+    raises, waves = (
+        planar(joints([move("left arm", "raise", direction="up")])),
+        planar(joints([move("right arm", "wave", count=3, end=3.4)])),
+    )
+    for name, record in (("a/take", raises), ("b/take", waves), ("take", raises)):
+        (tmp_path / "records" / name).parent.mkdir(parents=True, exist_ok=True)
+        record.save(tmp_path / "records" / f"{name}.npz")
+    (tmp_path / "records/b/bad.npz").write_bytes(b"not a record")
+    config = EventsConfig(str(tmp_path / "records"), str(tmp_path / "told"))
+    info = tell_records(config)
+    assert (info["records"], info["left_out"]) == (3, 1) and info["reasons"][0].startswith("b/bad.npz: ")
+    events = load_events(tmp_path / "told/events.jsonl")
+    assert {clip: [e.movement for e in found] for clip, found in events.items()} == {
+        "a/take": ["raise"], "b/take": ["wave"], "take": ["raise"],
+    }  # fmt: skip
+    lines = (tmp_path / "told/narrations.jsonl").read_text(encoding="utf-8").splitlines()
+    assert sorted(json.loads(line)["clip"] for line in lines) == ["a/take", "b/take", "take"]
+    reader = ClipReader(DataConfig(), "coco17")
+    reader.events = events
+    clips = [
+        Clip(None, str(tmp_path / "records" / f"{name}.npz"), 0.0, 9.0, ()) for name in ("a/take", "b/take", "take")
+    ]
+    reader.check_events(clips)
+    assert [reader.known_events(clip)[0].movement for clip in clips] == ["raise", "wave", "raise"]
 
 
 def test_a_folder_without_records_is_an_error(tmp_path):

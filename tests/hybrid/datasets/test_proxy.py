@@ -1,5 +1,6 @@
 """Proxy tasks: what is asked of whom and in which clock, videos kept apart, one set for one seed, what is refused."""
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -81,6 +82,7 @@ def test_a_set(videos):
     limbs = {sample.answer_text for sample in every if sample.task == "limb"}
     assert limbs == {"the left arm"}
     assert told(info, videos)[0] == "3 records, 0 left out; 7 windows, 1 with video"
+    assert told(info, videos)[-1].startswith("videos of 1 of 3 records found; give the folder")
     assert sum(sample.task == "caption" for sample in samples_of(videos)) >= 1
     assert not any(sample.task == "caption" for sample in samples_of(videos, "val"))
 
@@ -200,12 +202,41 @@ def test_videos_are_found_below_their_folder(videos, tmp_path):
     config = replace(videos, videos=str(tmp_path / "videos"))
     info = prepare_proxy(config)
     assert (info["with_video"], info["windows"], info["left_out"]) == (4, 4, 1)
+    assert told(info, config)[-2] == "videos of 2 of 3 records found"
     (line,) = (Path(videos.output) / "failures.jsonl").read_text().splitlines()
     assert re.match(r"expected the video of .*copy.npz below .*videos, found no copy.mp4", json.loads(line)["reason"])
     every = samples_of(config) + samples_of(config, "val")
     assert {Path(sample.video).relative_to(tmp_path).as_posix() for sample in every} == {
         "videos/long.mp4", "videos/deep/two.mp4",
     }  # fmt: skip
+
+
+def test_videos_are_found_near_the_records(videos, tmp_path):
+    """As `videos=my/videos output=my/skeletons` of tools/extract.py leaves them: a name is no proof, the hash is."""
+    home = tmp_path / "my project [1]"
+    records = home / "out/skeletons"
+    (records / "deep").mkdir(parents=True)
+    for place, name, content in (
+        ("videos/deep", "two.mp4", b"two"), ("other", "long.mp4", b"another"), ("videos", "long.mp4", b"long"),
+        ("out", "here.mp4", b"here"), ("videos", "lost.mp4", b"changed since"), ("videos", "bare.mp4", b"bare"),
+    ):  # fmt: skip
+        (home / place).mkdir(parents=True, exist_ok=True)
+        (home / place / name).write_bytes(content)
+    body = figure(lifts(1.5, 3), seconds=5)
+    for inside, content in (("deep/two", b"two"), ("long", b"long"), ("here", b"here"), ("lost", b"as it was")):
+        told_of = {"video": f"{Path(inside).name}.mp4", "sha256": hashlib.sha256(content).hexdigest()}
+        record(body, **told_of).save(records / f"{inside}.npz")
+    record(body, video="bare.mp4").save(records / "bare.npz")
+    config = replace(videos, skeletons=str(records), output=str(home / "set"))
+    info = prepare_proxy(config)
+    found = {sample.meta["clip"]: sample.video for sample in samples_of(config) + samples_of(config, "val")}
+    assert {clip: video and Path(video).relative_to(home.resolve()).as_posix() for clip, video in found.items()} == {
+        "deep/two_000": "videos/deep/two.mp4", "long_000": "videos/long.mp4", "here_000": "out/here.mp4",
+        "lost_000": None, "bare_000": None,
+    }  # fmt: skip
+    assert told(info, config)[-1] == (
+        "videos of 3 of 5 records found; give the folder of the others as videos=, or train on poses alone"
+    )
 
 
 def test_what_is_refused(videos, tmp_path):

@@ -53,6 +53,10 @@ def test_jsonl_errors(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"a": 1}\n{"a"\n')
     with pytest.raises(DataError, match=r"x\.jsonl:2: expected JSON, found .*; mend that line"):
         read_jsonl(tmp_path / "x.jsonl")
+    for text in ("[" * 100_000, "1" * 5000):
+        (tmp_path / "x.jsonl").write_text(text)
+        with pytest.raises(DataError, match=r"x\.jsonl:1: expected JSON, found .*; mend that line"):
+            read_jsonl(tmp_path / "x.jsonl")
     (tmp_path / "x.jsonl").write_bytes(b'{"a": "\xff"}\n')
     with pytest.raises(DataError, match=r"expected UTF-8 text in .*x\.jsonl, found invalid"):
         read_jsonl(tmp_path / "x.jsonl")

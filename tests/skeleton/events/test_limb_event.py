@@ -56,3 +56,6 @@ def test_json_errors(tmp_path):
     path.write_text('{"clip": "a", "events": []}\n{"clip": "b"}\n')
     with pytest.raises(EventError, match=r"events.jsonl:2, found a line that does not fit \('events'\)"):
         load_events(path)
+    path.write_text('{"clip": "a", "events": []}\n{"clip": "a", "events": []}\n')
+    with pytest.raises(EventError, match=r"events.jsonl:2, found a line .*the clip 'a' for the second time"):
+        load_events(path)

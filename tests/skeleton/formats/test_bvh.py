@@ -59,6 +59,54 @@ def test_rotations_apply_in_the_order_listed(tmp_path):
     np.testing.assert_allclose(end, [10 + 1 - 10, 20 + 7, 30 + 3], atol=1e-12)
 
 
+def test_decimal_commas_and_a_byte_order_mark(tmp_path):
+    """As an exporter writes under a German or French locale."""
+    plain = TINY.replace("OFFSET 1 2 3", "OFFSET 1.5 2 -3.25").replace("90 90 0 7", "90 90 0 7.5")
+    comma = plain.replace("1.5 2 -3.25", "1,5 2 -3,25").replace("7.5", "7,5").replace(".0333333", ",0333333")
+    expected, found = (read_motion(write(tmp_path / "a.bvh", text)) for text in (plain, "\ufeff" + comma))
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    assert found.fps == 30
+    np.testing.assert_allclose(found.positions[0, 1], [11.5, 22, 26.75], atol=1e-12)
+    for text in (plain.replace("20 0 0   0", "20 0 0   1,000"), plain.replace("OFFSET 5 5 5", "OFFSET 5, 5, 5")):
+        with pytest.raises(FormatError, match=r"expected a (finite )?number, found '(1,000|5,)'"):
+            read_motion(write(tmp_path / "a.bvh", text))  # a comma among points parts thousands, or values
+
+
+def test_scales_reach_all_that_hangs_on_the_joint(tmp_path):
+    """The arm hangs at (1, 2, 3) and its end at (0, 10, 0): the root doubles x and halves y, the arm trebles y."""
+    text = TINY.replace("CHANNELS 6", "CHANNELS 8").replace(
+        "Zrotation Xrotation\n", "Zrotation Xrotation xScale Yscale\n"
+    )
+    text = text.replace("CHANNELS 4 Zrotation", "CHANNELS 5 Yscale Zrotation")
+    text = text[: text.index("Frames:")] + "Frames: 1\nFrame Time: .1\n0 30 10 20 0 0 2 .5  3 0 0 0 2\n"
+    positions = read_motion(write(tmp_path / "a.bvh", text)).positions[0]
+    np.testing.assert_allclose(positions, [[10, 20, 30], [12, 21, 33], [12, 36, 33]], atol=1e-12)
+    turned = text.replace("0 30 10 20 0 0 2 .5", "90 30 10 20 0 0 2 .5")  # the root's quarter turn: z to x, x to -z
+    np.testing.assert_allclose(
+        read_motion(write(tmp_path / "a.bvh", turned)).positions[0],
+        [[10, 20, 30], [13, 21, 28], [13, 36, 28]],
+        atol=1e-12,
+    )
+    with pytest.raises(FormatError, match=r"a\.bvh: expected scales above 0, found -2; export without scales"):
+        read_motion(write(tmp_path / "a.bvh", text.replace("0 0 2 .5", "0 0 -2 .5")))
+
+
+@pytest.mark.parametrize(
+    ("site", "name"),
+    [
+        ("End Site hand tip", "hand tip"),
+        ("END SITE tip {", "tip"),
+        ("End Site arm", "arm_end"),
+        ("End Site {", "arm_end"),
+    ],
+)
+def test_end_sites_may_have_names(tmp_path, site, name):
+    text = TINY.replace("End Site\n    {" if site.endswith("{") else "End Site", site)
+    motion = read_motion(write(tmp_path / "a.bvh", text))
+    assert motion.names == ("My Hips", "arm", name) and motion.parents.tolist() == [-1, 0, 1]
+    np.testing.assert_allclose(motion.positions[0, 2], [11, 32, 33], atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -206,6 +254,7 @@ def test_captures_of_an_npz(tmp_path):
         ({"xyz": np.full((5, len(motion.names), 3), "a")}, "expected xyz"),
         ({"joint_names": np.array(["a"])}, r"expected xyz \[T, 1, 3\]"),
         ({"name": np.array([{}, {}], dtype=object)}, "found an unreadable file"),
+        ({"xyz": motion.positions * (9, 9, 1e-4)}, "expected x, y, z in metres, .*like x, y in pixels and a score"),
         ({"fps": -1.0}, "fps must be frames a second above 0, found -1"),
     ):
         np.savez(tmp_path / "bad.npz", **parts | changed)

@@ -99,6 +99,131 @@ def test_joint_names_decide(tmp_path):
     assert clip.skeleton.layout == "coco17"
 
 
+DOG = ["left_eye", "right_eye", "nose", "neck", "root_of_tail"] + [
+    f"{side}_{part}" for side in ("l", "r") for part in ("shoulder", "elbow", "f_paw", "hip", "knee", "b_paw")
+]
+
+
+def zoo(person, dog, *kinds):
+    """A file of one picture, two categories, and an annotation of each of `kinds` (category numbers)."""
+    posed = [
+        {"image_id": 100, "category_id": kind, "keypoints": keypoints(50 + 80 * i)} for i, kind in enumerate(kinds)
+    ]
+    return {"images": images(["a.jpg"]), "categories": [{"id": 1, **person}, {"id": 2, **dog}], "annotations": posed}
+
+
+@pytest.mark.parametrize(
+    ("person", "dog"),
+    [
+        ({"name": "person", "keypoints": COCO}, {"name": "dog", "keypoints": DOG}),
+        ({"name": "Person"}, {"name": "dog", "keypoints": DOG}),
+        ({"name": "person", "keypoints": COCO}, {"name": "macaque", "keypoints": COCO}),
+        ({"name": "climber", "keypoints": COCO}, {"name": "dog", "keypoints": DOG}),
+        ({"name": "climber", "keypoints": None}, {"name": "dog", "keypoints": DOG}),
+    ],
+)
+def test_other_categories_are_left_out_and_counted(tmp_path, person, dog):
+    (clip,) = read(write(tmp_path / "a.json", zoo(person, dog, 2, 1, 2)), "coco", fps=1)
+    assert clip.skeleton.num_persons == 1 and clip.skeleton.layout == "coco17"
+    assert clip.skeleton.keypoints[0, 0, 0].tolist() == [130, 20]
+    assert clip.skeleton.source["left_out"] == {dog["name"]: 2}
+
+
+def test_categories_that_give_no_person(tmp_path):
+    person, dog = {"name": "person", "keypoints": COCO}, {"name": "dog", "keypoints": DOG}
+    (clip,) = read(write(tmp_path / "a.json", zoo(person, dog, 2)), "coco", fps=1)
+    assert (clip.skeleton.num_persons, clip.skeleton.layout) == (0, "coco17")
+
+    def refused(value, message):
+        with pytest.raises(FormatError, match=message):
+            list(read(write(tmp_path / "a.json", value), "coco", fps=1))
+
+    refused(
+        zoo({"name": "cat", "keypoints": DOG}, dog, 2), "expected the joints of a layout .*found left_eye, right_eye"
+    )
+    refused(zoo(person, dog, 3), r"a\.json: keypoints belong to category 3, which the file lacks; add it")
+    refused(zoo({"name": "person"}, dog, 2), "shows no person, so the layout is unknown; give layout=coco17")
+    h36m = {"name": "human", "keypoints": list(get_layout("h36m17").joints)}
+    refused(zoo(person, h36m, 1, 2), "expected persons of one category, found some with other joints; part the file")
+
+
+def instance(x, joints=17, **more):
+    """One person as `mmpose.structures.split_instances` gives it, whose box is a list of one."""
+    points = [[x + 4 * (v % 2), 20 + 4 * v] for v in range(joints)]
+    scores = [0.9] * (joints - 1) + [0.1]
+    return {"keypoints": points, "keypoint_scores": scores, "bbox": [[x, 5, x + 20, 99]], "bbox_score": 0.5} | more
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("demo", [True, False])
+def test_predictions_of_mmpose_for_a_video(tmp_path, first, demo):
+    """The inferencer counts frames from 0 and writes a list, the demos count from 1 and add what they know of joints."""
+    value = [
+        {"frame_id": first + t, "instances": people} for t, people in enumerate([[instance(50)], [], [instance(54)]])
+    ]
+    if demo:
+        names = {str(number): joint for number, joint in enumerate(COCO)}
+        value = {"meta_info": {"dataset_name": "coco", "keypoint_id2name": names}, "instance_info": value}
+    path = write(tmp_path / "walk.json", value)
+    ((name, load),) = clips(path, "coco", fps=10, frame_size=(240, 320))
+    skeleton = load().skeleton
+    assert (name, skeleton.layout, skeleton.num_persons, skeleton.num_frames) == ("walk", "coco17", 1, 3)
+    assert skeleton.visible[0].sum(-1).tolist() == [16, 0, 16]
+    np.testing.assert_allclose(skeleton.keypoints[0, 2, 5], [58, 40])
+    np.testing.assert_allclose(skeleton.boxes[0, 0], [50, 5, 70, 99])
+    np.testing.assert_allclose(skeleton.confidence[0, 0, [0, 16]], [0.9, 0.1])
+    (stored,) = FRAMES["coco"](path, first_frame=first, frames=9).values()
+    assert len(stored.persons) == 9 and stored.persons[0].scores.tolist() == [0.5]
+
+
+def test_predictions_of_mmpose_for_a_picture(tmp_path):
+    for value in ([instance(50), instance(90)], {"meta_info": None, "instance_info": [instance(50), instance(90)]}):
+        (clip,) = read(write(tmp_path / "a.json", value), "coco", fps=1, frame_size=(240, 320))
+        assert (clip.skeleton.num_persons, clip.skeleton.num_frames) == (2, 1)
+
+
+def test_predictions_as_mmpose_splits_them(tmp_path):
+    from skeleton.openmmlab import prepare
+
+    prepare("mmengine", "mmcv", "mmpose")
+    from mmengine.structures import InstanceData
+    from mmpose.structures import split_instances
+
+    points = np.random.default_rng(0).uniform(0, 90, (2, 17, 2)).astype(np.float32)
+    found = InstanceData(keypoints=points, keypoint_scores=np.full((2, 17), 0.75, np.float32))
+    found.bboxes, found.bbox_scores = np.float32([[0, 0, 90, 90]] * 2), np.float32([0.5, 0.25])
+    value = [{"frame_id": 0, "instances": split_instances(found)}]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(value, default=float))
+    (stored,) = FRAMES["coco"](path).values()
+    np.testing.assert_allclose(stored.persons[0].keypoints, points)
+    np.testing.assert_allclose(stored.persons[0].boxes, [[0, 0, 90, 90]] * 2)
+    assert stored.persons[0].scores.tolist() == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"instance_info": 3}, r"must be MMPose's JSON of predictions with a list of instance_info"),
+        ([{"frame_id": 0, "instances": [3]}], "with a list of instances, found none"),
+        ([{"frame_id": "a", "instances": []}], r"expected frame_id, a number, in each frame, found \['a'\]"),
+        ([{"frame_id": 1, "instances": []}] * 2, "expected each frame_id once, found one twice"),
+        ([{"frame_id": 0, "instances": []}], "shows nobody, so the layout is unknown; give layout=coco17"),
+        ([instance(5, 14)], "frame 0, instance 0: expected 13 .* joints, found 14"),
+        ([instance(5, keypoints=[[1, 2, 3]] * 17)], r"found \[17, 3\] and \[17\]; give the predictions of a 2D model"),
+        ([instance(5, keypoint_scores=["x"])], "expected numbers in keypoint_scores, found could not convert"),
+        ([instance(5, bbox_score="high")], "expected bbox_score, a number, found 'high'"),
+        (
+            {"meta_info": {"keypoint_id2name": dict(enumerate(DOG))}, "instance_info": [instance(5)]},
+            "expected the joints of a layout .*found left_eye, right_eye, nose",
+        ),
+    ],
+)
+def test_bad_predictions_of_mmpose(tmp_path, value, message):
+    with pytest.raises(FormatError, match=r"a\.json.*" + message):
+        read(write(tmp_path / "a.json", value), "coco", fps=1, frame_size=(9, 9))
+
+
 def test_real_files(shared):
     """COCO's sample and its whole-body form; four pictures of four sizes are no clip, PoseTrack's joints no layout."""
     folder = shared / "data/keypoints"

@@ -20,6 +20,16 @@ def test_joints(tmp_path):
     np.testing.assert_array_equal(skeleton.keypoints[0][skeleton.visible[0]], joints[skeleton.visible[0]])
 
 
+def test_scores_are_no_third_coordinate(tmp_path):
+    """Pixels of a 1080p picture beside scores; the same joints in metres, 40 m away, are read."""
+    joints = np.random.default_rng(0).uniform(0, 1, (5, 22, 3)).astype(np.float32)
+    np.save(tmp_path / "a.npy", joints * np.float32([1900, 1000, 1]))
+    with pytest.raises(FormatError, match=r"a\.npy: expected x, y, z in metres, found bodies of 1\d{3} across"):
+        read(tmp_path / "a.npy", "humanml3d")
+    np.save(tmp_path / "b.npy", joints + np.float32([40, 0, 0]))
+    assert read(tmp_path / "b.npy", "humanml3d").visible.all()
+
+
 class Malicious:
     def __init__(self, command):
         self.command = command

@@ -13,6 +13,7 @@ from skeleton.errors import FormatError, SkeletonError
 from skeleton.formats import FORMATS, clips, read
 from skeleton.formats.frames import UNKNOWN, Found, boxes_around, identity_of, oks_sigmas, stack, to_skeleton
 from skeleton.layouts.layout import LAYOUTS, get_layout
+from skeleton.record import Skeleton
 from tests.skeleton.formats.bvh_files import bvh_text
 
 OWN_RATE = ("ntu", "humanml3d", "bvh")  # formats that need no fps
@@ -108,6 +109,11 @@ def small_file(format):
     if format == "humanml3d":
         np.save(file := io.BytesIO(), np.ones((2, 22, 3), np.float32))
         return file.getvalue(), "a.npy"
+    if format == "mmpose":  # read as coco
+        one = {"keypoints": [[10.5 + v, 20] for v in range(17)], "keypoint_scores": [0.9] * 17, "bbox": [[1, 2, 3, 4]]}
+        frames = [{"frame_id": 1, "instances": [{**one, "bbox_score": 0.5}]}, {"frame_id": 2, "instances": []}]
+        meta = {"keypoint_id2name": dict(enumerate(get_layout("coco17").joints))}
+        return json.dumps({"meta_info": meta, "instance_info": frames}).encode(), "a.json"
     if format == "ntu":
         body = ["7 0 1 1 1 1 0 -0.2 -0.4 2", "25", *["0.1 0.2 3 250 200 900 500 1 0 0 0 2"] * 25]
         return "\n".join(["2", "1", *body, "0", ""]).encode(), "a.skeleton"
@@ -124,13 +130,63 @@ def small_file(format):
     return json.dumps(value).encode(), name
 
 
-@pytest.mark.parametrize("format", FORMATS)
+def first(found):
+    """The only record of what a reader gives."""
+    if isinstance(found, Skeleton):
+        return found
+    (clip,) = found
+    return clip.skeleton
+
+
+def told(skeleton):
+    arrays = (skeleton.keypoints, skeleton.visible, skeleton.timestamps, skeleton.track_ids, skeleton.boxes)
+    return [array.tolist() for array in arrays], skeleton.layout, skeleton.frame_size
+
+
+@pytest.mark.parametrize("format", [format for format in FORMATS if format not in ("pyskl", "humanml3d")])
+def test_a_byte_order_mark_is_no_content(tmp_path, format):
+    whole, name = small_file(format)
+    options = {} if format in OWN_RATE else {"fps": 5}
+    options |= {"layout": "coco17", "frame_size": (9, 9)} if format in ("openpose", "alphapose") else {}
+    skeletons = []
+    for mark in (b"", b"\xef\xbb\xbf"):
+        (tmp_path / name).write_bytes(mark + whole)
+        skeletons.append(first(read(tmp_path if format == "openpose" else tmp_path / name, format, **options)))
+    assert told(skeletons[0]) == told(skeletons[1])
+
+
+@pytest.mark.parametrize(
+    ("format", "old", "new"),
+    [
+        ("openpose", b'"person_id": [-1]', b'"person_id": null, "pose_keypoints": null'),
+        ("openpose", b'"pose_keypoints_2d": [', b'"pose_keypoints_2d": null, "pose_keypoints": ['),
+        ("alphapose", b'"box": [1, 2, 3, 4]', b'"box": null'),
+        ("alphapose", b'"idx": [1.0]', b'"idx": null'),
+        ("coco", b'"video_id": 1', b'"video_id": null, "vid_id": null'),
+        ("coco", b'"track_id": 1', b'"track_id": null'),
+        ("coco", b'"frame_id": 0', b'"frame_id": null'),
+        ("coco", b'"videos": [{"id": 1, "name": "b"}]', b'"videos": null, "categories": null'),
+        ("coco", b'"bbox": [1, 2, 3, 4]', b'"bbox": null, "category_id": null'),
+    ],
+)
+def test_null_is_absent(tmp_path, format, old, new):
+    whole, name = small_file(format)
+    assert whole.count(old) == 1
+    options = {"fps": 5, "layout": "coco17", "frame_size": (9, 9)}
+    (tmp_path / name).write_bytes(whole.replace(old, new))
+    skeleton = first(read(tmp_path if format == "openpose" else tmp_path / name, format, **options))
+    assert skeleton.num_persons == 1 and skeleton.visible.any(2).sum() == 1
+
+
+@pytest.mark.parametrize("format", [*FORMATS, "mmpose"])
 @pytest.mark.filterwarnings("ignore")
 def test_damage_is_one_sentence(tmp_path, format):
     """Whatever is cut, put in or replaced in a file: a record, or an error of this package in one line."""
     whole, name = small_file(format)
     options = {} if format in OWN_RATE else {"fps": 5}
     options |= {"layout": "coco17", "frame_size": (9, 9)} if format in ("openpose", "alphapose") else {}
+    options |= {"frame_size": (9, 9)} if format == "mmpose" else {}
+    format = "coco" if format == "mmpose" else format
     path, rng, outcomes = tmp_path / name, random.Random(0), set()
     odd = [b"null", b"true", b"-1", b"1e400", b'"x"', b"[]", b"{}", b"NaN", b"9" * 30, b"9" * 400]
     for step in range(400):

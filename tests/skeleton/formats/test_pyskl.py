@@ -105,6 +105,31 @@ def test_bare_list_and_metres(tmp_path):
     assert clip.skeleton.visible.shape == (1, 3, 25) and not clip.skeleton.visible[0, :, 4].any()
 
 
+def test_fields_of_none_are_absent(tmp_path):
+    """As scripts write what they do not know."""
+    whole = {"frame_inds": None, "filename": "b", "frame_dir": None, "total_frames": None, "label": None}
+    whole |= {"img_shape": None, "original_shape": (80, 60)}
+    path = dump(tmp_path / "a.pkl", {"split": None, "annotations": [annotation() | whole]})
+    (clip,) = read_pyskl(path, fps=30, frame_size=(7, 7))
+    assert (clip.name, clip.label, clip.splits, clip.skeleton.frame_size) == ("b", None, (), (80, 60))
+    assert clip.skeleton.num_frames == 4
+    path = dump(tmp_path / "a.pkl", [annotation() | {"img_shape": None, "original_shape": None}])
+    assert next(read_pyskl(path, fps=30, frame_size=(100, 200))).skeleton.frame_size == (100, 200)
+
+
+@pytest.mark.parametrize("scores", [None, np.ones((2, 4, 17), np.float32)])
+def test_scores_are_no_third_coordinate(tmp_path, scores):
+    """x, y, score in one array; metres of any place, and millimetres, are no scores."""
+    rng = np.random.default_rng(0)
+    joints = rng.uniform(0, 1, (2, 4, 17, 3)).astype(np.float32)
+    pixels = annotation(keypoint=joints * (1900, 1000, 1), keypoint_score=scores)
+    with pytest.raises(FormatError, match=r"a\.pkl, annotation 0 .*expected x, y, z in metres, .*like x, y in pixels"):
+        list(read_pyskl(dump(tmp_path / "a.pkl", [pixels]), fps=30))
+    for good in (joints * (1, 2, 1), joints + np.array([40, 0, 0]), joints * (900, 1800, 400)):
+        (clip,) = read_pyskl(dump(tmp_path / "a.pkl", [annotation(keypoint=good, keypoint_score=scores)]), fps=30)
+        assert clip.skeleton.keypoints.shape == (2, 4, 17, 3)
+
+
 @pytest.mark.parametrize("protocol", range(6))
 def test_every_protocol_and_both_numpys(tmp_path, protocol):
     """NumPy 1 names numpy.core and NumPy 2 numpy._core; protocol 5 rebuilds arrays by another function."""
